@@ -1,0 +1,84 @@
+# weft: one non-recursive Makefile. `make help` lists the targets.
+#
+# A build mode (release, debug, asan, tsan, fuzz) has its own folder build/<mode>; the release binaries are
+# linked to build/weft-*. Every src/*/*.c but the mains goes into libweft.a of the mode.
+
+CC      ?= gcc
+MODE    ?= release
+OUT     := build/$(MODE)
+PY      := /usr/bin/python3
+
+WARN    := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wno-unused-parameter
+CPPFLAGS := -Isrc -Ibuild/gen -D_GNU_SOURCE -MMD -MP
+CFLAGS.release := -O2 -g -fno-plt -fno-semantic-interposition
+CFLAGS.debug   := -O0 -g3 -DWEFT_DEBUG=1
+CFLAGS.asan    := -O1 -g -DWEFT_DEBUG=1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+CFLAGS.tsan    := -O1 -g -DWEFT_DEBUG=1 -fsanitize=thread
+CFLAGS.fuzz    := -O1 -g -DWEFT_DEBUG=1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
+ARCH    ?= -march=x86-64-v2
+ifneq ($(shell uname -m),x86_64)
+ARCH    :=
+endif
+CFLAGS  := -std=gnu17 $(WARN) $(ARCH) $(CFLAGS.$(MODE)) $(EXTRA_CFLAGS)
+LDFLAGS := $(filter -fsanitize=%,$(CFLAGS.$(MODE)))
+LDLIBS  := -luring -lxxhash -lm -lpthread
+
+MAINS   := src/server/main.c
+SRC     := $(filter-out $(MAINS),$(wildcard src/*/*.c)) build/gen/command_table.c
+OBJ     := $(SRC:%.c=$(OUT)/%.o)
+LIB     := $(OUT)/libweft.a
+UNIT    := $(patsubst test/unit/%.c,$(OUT)/test/unit/%,$(wildcard test/unit/*_test.c))
+
+.PHONY: all run test debug asan tsan fuzz unit bench tidy format install deps deps-test clean help
+.SECONDARY:
+
+all: deps build/weft-server build/weft-bench
+debug asan tsan: ; $(MAKE) MODE=$@ server unit
+server: $(OUT)/weft-server
+unit: $(UNIT)
+
+build/weft-server: build/release/weft-server ; ln -sf release/weft-server $@
+build/weft-bench: build/release/weft-bench ; ln -sf release/weft-bench $@
+
+$(OUT)/weft-server: $(OUT)/src/server/main.o $(LIB)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+$(OUT)/weft-bench: $(patsubst %.c,$(OUT)/%.o,$(wildcard bench/*.c)) $(LIB)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+$(LIB): $(OBJ)
+	rm -f $@ && ar rcs $@ $^
+$(OUT)/test/unit/%: $(OUT)/test/unit/%.o $(LIB)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS)
+$(OUT)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+
+build/gen/command_table.c: tools/gen_commands.py $(wildcard src/command/table/*.json)
+	@mkdir -p $(@D)
+	$(PY) tools/gen_commands.py
+
+-include $(shell find build -name '*.d' 2>/dev/null)
+
+deps: ; @tools/deps.sh build
+deps-test: ; @tools/deps.sh test
+
+run: all
+	build/weft-server
+
+test: deps-test all
+	$(MAKE) unit
+	$(PY) test/run.py
+
+bench: all
+	bench/run.sh
+
+format: ; clang-format -i $(wildcard src/*/*.[ch] bench/*.[ch] test/unit/*.[ch])
+tidy: ; tools/tidy.py
+
+PREFIX ?= /usr/local
+install: all
+	install -D build/weft-server $(DESTDIR)$(PREFIX)/bin/weft-server
+	install -D build/weft-bench $(DESTDIR)$(PREFIX)/bin/weft-bench
+	install -D -m 644 tools/weft.service $(DESTDIR)$(PREFIX)/lib/systemd/system/weft.service
+
+clean: ; rm -rf build
+help: ; @grep -E '^[a-z][a-z -]*:' Makefile | cut -d: -f1
