@@ -4,6 +4,7 @@
 #   tools/peers.sh redis8|valkey9|redis7     prints the path of that server's start script; exit 1 and a
 #                                            sentence on stderr if it is not to be had
 #   tools/peers.sh                           all of them, one "name path" line each (those to be had)
+#   tools/peers.sh check                     starts each of them and asks for a PING
 #
 # What it does: makes a root of its own under ${WEFT_PEERS:-~/.cache/weft-peers}/<peer>, with its own apt state
 # (sources, lists, cache), resolves and downloads the server, its tools and the shared libraries they need from
@@ -15,8 +16,9 @@
 #   <cache>/bin/valkey9-server ...       redis7-server ...
 #   <cache>/<peer>/root                  the unpacked packages (etc/redis/redis.conf is Debian's stock file)
 #
-# Where from: redis7 is Debian 12 (or an installed redis-server 7.0), redis8 Debian 13 (trixie), valkey9 Debian
-# forky, else sid. Delete <cache>/<peer> to fetch a newer build. Tests: test/peers_test.sh runs each peer found.
+# Where from: redis7 is Debian 12's (or, without a mirror, an installed redis-server 7.0), redis8 is Debian 13's
+# (trixie), valkey9 Debian forky's, else sid's. Delete <cache>/<peer> to fetch a newer build. Test: `tools/peers.sh check`
+# pings each one that is to be had.
 
 set -eu
 
@@ -42,7 +44,7 @@ private_apt() {
     APT_CONFIG=$apt_dir/apt.conf LC_ALL=C "$@"
 }
 
-# Writes apt configuration for the suites $2... into $1; $3... are given as "suite".
+# Writes into $1 an apt configuration for the suites $3...; $2 is "signed" or "trusted".
 write_apt_config() {
     dir=$1
     trust=$2
@@ -142,6 +144,17 @@ unpack() {
     runs "$peer" "$want"
 }
 
+# The same start scripts for the <kind>-server that is installed on this machine, if its version is the one wanted.
+use_installed() {
+    "$3-server" --version 2>/dev/null | grep -q "v=$2" || return 1
+    say "using the installed $3-server"
+    for tool in server cli benchmark check-rdb check-aof; do
+        path=$(command -v "$3-$tool") || continue
+        printf '#!/bin/sh\nexec "%s" "$@"\n' "$path" >"$bin/$1-$tool"
+        chmod 755 "$bin/$1-$tool"
+    done
+}
+
 # Does <cache>/bin/<peer>-server start, and is it the version wanted?
 runs() {
     [ -x "$bin/$1-server" ] && "$bin/$1-server" --version 2>/dev/null | grep -q "v=$2"
@@ -162,13 +175,7 @@ provide() {
             command -v apt-get >/dev/null || die "no apt-get here: $1 comes from Debian's packages"
             case $1 in
                 redis7)
-                    if redis-server --version 2>/dev/null | grep -q "v=$want"; then
-                        for tool in server cli benchmark check-rdb check-aof; do
-                            ln -sf "$(command -v redis-$tool || command -v redis-server)" "$bin/redis7-$tool"
-                        done
-                    else
-                        unpack redis7 $want redis bookworm bookworm-security || exit 1
-                    fi
+                    unpack redis7 $want redis bookworm bookworm-security || use_installed redis7 $want redis || exit 1
                     ;;
                 redis8) unpack redis8 $want redis trixie trixie-security || exit 1 ;;
                 valkey9) unpack valkey9 $want valkey forky || unpack valkey9 $want valkey sid || exit 1 ;;
@@ -179,8 +186,34 @@ provide() {
     echo "$bin/$1-server"
 }
 
+# Starts one peer on a socket of its own, asks it for a PING and its version, stops it.
+check() {
+    dir=$(mktemp -d)
+    "$bin/$1-server" --port 0 --unixsocket "$dir/s" --save '' --dir "$dir" >"$dir/log" 2>&1 &
+    pid=$!
+    tries=0
+    until [ -S "$dir/s" ] || [ $tries -ge 50 ]; do
+        sleep 0.1
+        tries=$((tries + 1))
+    done
+    answer=$("$bin/$1-cli" -s "$dir/s" ping 2>&1) || :
+    version=$("$bin/$1-cli" -s "$dir/s" info server 2>&1 | tr -d '\r' | sed -n 's/^[a-z]*_version:\([0-9.]*\)$/\1/p' |
+        tail -n 1)
+    kill $pid 2>/dev/null || :
+    wait $pid 2>/dev/null || :
+    rm -rf "$dir"
+    echo "$1 $version: $answer"
+    [ "$answer" = PONG ]
+}
+
 if [ $# -gt 1 ]; then
-    die "usage: tools/peers.sh [redis7|redis8|valkey9]"
+    die "usage: tools/peers.sh [redis7|redis8|valkey9|check]"
+elif [ "${1-}" = check ]; then
+    failed=0
+    for name in redis7 redis8 valkey9; do
+        provide $name >/dev/null && { check $name || failed=1; }
+    done
+    exit $failed
 elif [ $# -eq 1 ]; then
     provide "$1"
 else
