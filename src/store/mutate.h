@@ -1,0 +1,43 @@
+/* mutate: the one door for change. Command code never edits a value in place: it opens an entry and calls these. Each
+ * edits the value *and* emits its change record (stamp/record.h).
+ *
+ * All return VALUE_OK or VALUE_NO_MEMORY; in the second case nothing has changed (reserve first, then mutate). Entries
+ * stay valid over a mutator of their own key: `item`, `slot` and `value` are kept up to date.
+ * Threading: the partition's holder. Families: strings and keys here; store/mutate_{hash,set,zset,list}.h beside it.
+ */
+#ifndef WEFT_STORE_MUTATE_H
+#define WEFT_STORE_MUTATE_H
+
+#include "store/partition.h"
+
+/* ---- keys ---- */
+int mutate_key_delete(struct entry *entry, enum record_delete_reason reason); /* entry becomes absent */
+/* deadline_ms: absolute, or ITEM_NO_DEADLINE (PERSIST). The caller has dealt with deadlines in the past. */
+int mutate_key_expire(struct entry *entry, int64_t deadline_ms);
+/* Moves the value of `from` (present) to the key of `to` (whatever was there is deleted), with its deadline; the two may
+ * be of different partitions and databases. `from` becomes absent. */
+int mutate_key_rename(struct entry *from, struct entry *to);
+int mutate_key_copy(const struct entry *from, struct entry *to);
+/* Everything of a database in this partition. */
+int mutate_flush(struct partition *partition, uint8_t db);
+int mutate_swap_databases(struct partition *partition, uint8_t a, uint8_t b);
+
+/* ---- strings: any previous value is replaced by set; write and add need a string or an absent key ---- */
+int mutate_string_set(struct entry *entry, struct slice value, int64_t deadline_ms);
+/* Zero-fills up to offset. The deadline stays. APPEND, SETRANGE, SETBIT, BITFIELD. */
+int mutate_string_write(struct entry *entry, uint64_t offset, struct slice bytes);
+int mutate_string_add(struct entry *entry, int64_t delta, int64_t result);
+int mutate_string_add_float(struct entry *entry, struct slice delta, struct slice result);
+
+/* ---- for the families' mutators (store/mutate_*.c) ---- */
+/* Makes an absent key hold an empty collection of `type` whose inline area is `area_len` zero bytes. Nothing is emitted:
+ * an element must follow. */
+int entry_create_collection(struct entry *entry, enum item_type type, uint32_t area_len);
+/* Emits one record for a change that has just been made, wakes watchers, counts it. */
+void entry_emit(struct entry *entry, enum record_op op, const struct slice *args, int args_count);
+/* Deletes the key if its collection is empty now (P3): emits the delete after the element's own record. */
+void entry_close(struct entry *entry);
+/* The hash's earliest field deadline changed: files the item anew (INT64_MAX: no field has one). */
+int entry_file_fields(struct entry *entry, int64_t earliest_ms);
+
+#endif

@@ -1,0 +1,162 @@
+/* The timing wheel of wheel.h.
+ *
+ * Position of a time t at level L is the slot of bits [6L, 6L+6) of t, where L is the highest level at which t differs
+ * from now: all bits above agree, so slots of one level are never ambiguous. Moving now past a boundary of level L
+ * empties the slot of level L that now enters into lower levels.
+ */
+#include "store/wheel.h"
+
+#define LEVEL_BITS 6
+#define HORIZON_MS (1LL << (LEVEL_BITS * WHEEL_LEVELS))
+
+static slab_handle *slots_of(const struct wheel *wheel, struct slab *slab)
+{
+    return slab_ptr(slab, wheel->slots);
+}
+
+bool wheel_prepare(struct wheel *wheel, struct slab *slab, int64_t now_ms)
+{
+    if (wheel->slots) return true;
+    wheel->slots = slab_alloc(slab, WHEEL_SLOTS * sizeof(slab_handle));
+    if (!wheel->slots) return false;
+    memset(slots_of(wheel, slab), 0, WHEEL_SLOTS * sizeof(slab_handle));
+    wheel->now_ms = now_ms;
+    return true;
+}
+
+void wheel_clear(struct wheel *wheel) { *wheel = (struct wheel){0}; }
+
+static unsigned slot_for(const struct wheel *wheel, int64_t time_ms)
+{
+    if (time_ms < wheel->now_ms) time_ms = wheel->now_ms;
+    uint64_t differ = (uint64_t)(time_ms ^ wheel->now_ms);
+    if (differ >= (uint64_t)HORIZON_MS) {
+        /* Beyond the wheel: the top-level slot that is entered last; it is filed again from there. */
+        unsigned last = (unsigned)(((wheel->now_ms >> (LEVEL_BITS * (WHEEL_LEVELS - 1))) - 1) & 63);
+        return (WHEEL_LEVELS - 1) * 64 + last;
+    }
+    unsigned level = differ ? (63u - (unsigned)__builtin_clzll(differ)) / LEVEL_BITS : 0;
+    return level * 64 + (unsigned)((time_ms >> (LEVEL_BITS * level)) & 63);
+}
+
+static void push(struct wheel *wheel, struct slab *slab, slab_handle handle, unsigned slot)
+{
+    slab_handle *head = &slots_of(wheel, slab)[slot];
+    struct item *item = slab_ptr(slab, handle);
+    struct item_expiry expiry = item_expiry(item);
+    expiry.previous = slot;
+    expiry.next = *head;
+    item_expiry_put(item, expiry);
+    if (*head) {
+        struct item *follower = slab_ptr(slab, *head);
+        struct item_expiry theirs = item_expiry(follower);
+        theirs.previous = handle;
+        item_expiry_put(follower, theirs);
+    }
+    *head = handle;
+    wheel->occupied[slot / 64] |= 1ULL << (slot & 63);
+}
+
+void wheel_file(struct wheel *wheel, struct slab *slab, slab_handle item, int64_t filing_time_ms)
+{
+    DCHECK(wheel->slots);
+    push(wheel, slab, item, slot_for(wheel, filing_time_ms));
+    wheel->count++;
+}
+
+/* Points the predecessor (an item or a slot head) and the successor of `expiry` at `before` and `after`. */
+static void relink(struct wheel *wheel, struct slab *slab, struct item_expiry expiry, slab_handle for_previous,
+                   slab_handle for_next)
+{
+    if (expiry.previous < WHEEL_SLOTS) {
+        slots_of(wheel, slab)[expiry.previous] = for_previous;
+        if (!for_previous) wheel->occupied[expiry.previous / 64] &= ~(1ULL << (expiry.previous & 63));
+    } else {
+        struct item *previous = slab_ptr(slab, expiry.previous);
+        struct item_expiry theirs = item_expiry(previous);
+        theirs.next = for_previous;
+        item_expiry_put(previous, theirs);
+    }
+    if (expiry.next) {
+        struct item *next = slab_ptr(slab, expiry.next);
+        struct item_expiry theirs = item_expiry(next);
+        theirs.previous = for_next;
+        item_expiry_put(next, theirs);
+    }
+}
+
+void wheel_remove(struct wheel *wheel, struct slab *slab, slab_handle item)
+{
+    struct item_expiry expiry = item_expiry(slab_ptr(slab, item));
+    DCHECK(wheel->count > 0);
+    relink(wheel, slab, expiry, expiry.next, expiry.previous);
+    wheel->count--;
+}
+
+void wheel_moved(struct wheel *wheel, struct slab *slab, slab_handle item)
+{
+    relink(wheel, slab, item_expiry(slab_ptr(slab, item)), item, item);
+}
+
+int64_t wheel_next_ms(const struct wheel *wheel)
+{
+    if (!wheel->count) return INT64_MAX;
+    for (unsigned level = 0; level < WHEEL_LEVELS; level++) {
+        unsigned shift = LEVEL_BITS * level;
+        unsigned here = (unsigned)((wheel->now_ms >> shift) & 63);
+        uint64_t ahead = wheel->occupied[level] >> here;
+        if (!ahead) continue;
+        unsigned distance = (unsigned)__builtin_ctzll(ahead);
+        int64_t start = ((wheel->now_ms >> shift) + distance) << shift;
+        return start > wheel->now_ms ? start : wheel->now_ms;
+    }
+    /* Only top-level slots behind now: beyond the horizon, looked at when the top level wraps. */
+    unsigned top = LEVEL_BITS * (WHEEL_LEVELS - 1);
+    unsigned here = (unsigned)((wheel->now_ms >> top) & 63);
+    unsigned first = (unsigned)__builtin_ctzll(wheel->occupied[WHEEL_LEVELS - 1]);
+    return ((wheel->now_ms >> top) + (int64_t)((first - here) & 63)) << top;
+}
+
+/* Where the item has to be filed now: its deadline is exact for keys; hashes are filed by their holder, who gives the
+ * time; an item found in a higher slot only needs to go down, so its own deadline or, without one, the slot's end do. */
+static int64_t refile_time(const struct item *item, int64_t slot_start_ms)
+{
+    int64_t deadline = item_expiry(item).deadline_ms;
+    return item_type(item) == ITEM_HASH || deadline < slot_start_ms ? slot_start_ms : deadline;
+}
+
+slab_handle wheel_pop(struct wheel *wheel, struct slab *slab, int64_t now_ms, int *steps)
+{
+    while (wheel->count && *steps > 0) {
+        int64_t next = wheel_next_ms(wheel);
+        if (next > now_ms) {
+            if (now_ms > wheel->now_ms && next == INT64_MAX) wheel->now_ms = now_ms;
+            return 0;
+        }
+        /* Moving now never skips an occupied slot. Entering slots of higher levels spreads them downwards. */
+        wheel->now_ms = next;
+        bool moved = false;
+        for (unsigned level = WHEEL_LEVELS - 1; level > 0; level--) {
+            unsigned shift = LEVEL_BITS * level;
+            unsigned slot = level * 64 + (unsigned)((next >> shift) & 63);
+            while (slots_of(wheel, slab)[slot] && *steps > 0) {
+                slab_handle handle = slots_of(wheel, slab)[slot];
+                struct item *item = slab_ptr(slab, handle);
+                wheel_remove(wheel, slab, handle);
+                wheel_file(wheel, slab, handle, refile_time(item, next));
+                --*steps;
+                moved = true;
+            }
+            if (*steps <= 0) return 0;
+        }
+        slab_handle *head = &slots_of(wheel, slab)[next & 63];
+        if (*head) {
+            slab_handle handle = *head;
+            wheel_remove(wheel, slab, handle);
+            --*steps;
+            return handle;
+        }
+        DCHECK(moved);
+    }
+    return 0;
+}
