@@ -17,8 +17,8 @@
 #   <cache>/<peer>/root                  the unpacked packages (etc/redis/redis.conf is Debian's stock file)
 #
 # Where from: redis7 is Debian 12's (or, without a mirror, an installed redis-server 7.0), redis8 is Debian 13's
-# (trixie), valkey9 Debian forky's, else sid's. Delete <cache>/<peer> to fetch a newer build. Test: `tools/peers.sh check`
-# pings each one that is to be had.
+# (trixie), valkey9 Debian forky's, else sid's. Delete <cache>/<peer> to fetch a newer build.
+# Test: `tools/peers.sh check` pings each one that is to be had.
 
 set -eu
 
@@ -197,8 +197,8 @@ check() {
         tries=$((tries + 1))
     done
     answer=$("$bin/$1-cli" -s "$dir/s" ping 2>&1) || :
-    version=$("$bin/$1-cli" -s "$dir/s" info server 2>&1 | tr -d '\r' | sed -n 's/^[a-z]*_version:\([0-9.]*\)$/\1/p' |
-        tail -n 1)
+    version=$("$bin/$1-cli" -s "$dir/s" info server 2>&1 | tr -d '\r' |
+        sed -n 's/^\(redis\|valkey\)_version:\(.*\)/\2/p' | tail -n 1)
     kill $pid 2>/dev/null || :
     wait $pid 2>/dev/null || :
     rm -rf "$dir"
