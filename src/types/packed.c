@@ -52,7 +52,7 @@ static bool splice(struct value *value, uint32_t at, uint32_t old, uint32_t new)
 
 static uint8_t *entry_write(uint8_t *at, struct slice entry)
 {
-    at = varint_write(at, entry.len);
+    at = varint_put(at, entry.len);
     if (entry.len) memcpy(at, entry.ptr, entry.len);
     return at + entry.len;
 }

@@ -16,6 +16,7 @@
 #ifndef WEFT_TYPES_PACKED_H
 #define WEFT_TYPES_PACKED_H
 
+#include "base/check.h"
 #include "base/varint.h"
 #include "types/value.h"
 
@@ -24,7 +25,7 @@
 /* The bytes an entry of `len` bytes takes. */
 static inline uint32_t packed_entry_size(size_t len)
 {
-    return varint_size(len) + (uint32_t)len;
+    return (uint32_t)(varint_size(len) + len);
 }
 
 /* The entry at offset `at` of raw bytes; returns the offset of the next one. */

@@ -40,7 +40,7 @@ static void varints(void **unused)
         uint64_t back;
         uint32_t back32;
         assert_int_equal(varint_size(values[i]), sizes[i]);
-        assert_ptr_equal(varint_write(bytes, values[i]), bytes + sizes[i]);
+        assert_ptr_equal(varint_put(bytes, values[i]), bytes + sizes[i]);
         assert_ptr_equal(varint_read(bytes, &back), bytes + sizes[i]);
         assert_int_equal(back, values[i]);
         if (values[i] > UINT32_MAX) continue;
