@@ -14,25 +14,27 @@ A file of the table is one group: {"title", "group", "commands": [row ...]}. A r
     since       version of Redis that brought it
     arity       arguments with the name (and the container's); negative: at least that many
     group       if it is not the file's (as COMMAND DOCS tells it)
-    status      yes | later | no. To support a command, write its handler and turn this one word. Containers
-                have none: they are supported when one of their subcommands is
+    status      yes | later | no. To support a command, write its handler and turn this one word.
+                Containers have none: they are supported when one of their subcommands is
     handler     the C function, if it is not cmd_<name> or cmd_<container>_<name>
     route       where it runs: session, key, keys, all, scan, scatter (see enum command_route)
     note        shown in the compatibility page: why not, or what differs
     summary, complexity       in our own words
-    flags       as in COMMAND INFO; movablekeys is derived. may_replicate and protected are not shown to clients
-    acl         the categories that do not follow from the flags (write, readonly, admin, pubsub, fast, blocking)
+    flags       as in COMMAND INFO, and may_replicate and protected, which clients do not see;
+                movablekeys is derived
+    acl         the categories that do not follow from the flags write, readonly, admin, pubsub, fast, blocking
     tips        as in COMMAND INFO
     keys        key specs: flags; begin {"index": i} | {"keyword": [word, start]} | "unknown";
-                find {"range": [last, step, limit]} | {"keynum": [count at, first key at, step]} | "unknown"; notes
+                find {"range": [last, step, limit]} | {"keynum": [count at, first key at, step]} | "unknown";
+                notes
     args        name, type, spec (index into keys), token, display (if not the name), optional, multiple,
                 multiple_token, since, deprecated_since, args (of oneof and block)
     history     [[version, what came]]
     deprecated_since, replaced_by, syscmd     as in COMMAND DOCS
 
-Anything unknown or inconsistent stops the generator with a sentence that names the row. The first and last key
-and the step that dispatch uses, the movablekeys flag and the implied ACL categories are derived here in the same
-way as Redis derives them, and compared with a real server's in test/differential.
+Anything unknown or inconsistent stops the generator with a sentence that names the row. The first and last
+key and the step that dispatch uses, the movablekeys flag and the implied ACL categories are derived here in the
+same way as Redis derives them; test/blackbox/command_table_test.py compares them with a real server's.
 """
 import argparse
 import json
@@ -45,10 +47,11 @@ TABLE = os.path.join(ROOT, "src/command/table")
 PAGE = os.path.join(ROOT, "docs/compatibility.md")
 
 # In the bit order of the enums in src/command/table.h.
-FLAGS = ("write readonly denyoom admin pubsub noscript blocking loading stale skip_monitor skip_slowlog asking fast "
-         "no_auth no_mandatory_keys no_async_loading no_multi movablekeys allow_busy may_replicate protected").split()
-CATEGORIES = ("keyspace read write set sortedset list hash string bitmap hyperloglog geo stream pubsub admin fast "
-              "slow blocking dangerous connection transaction scripting").split()
+FLAGS = ("write readonly denyoom admin pubsub noscript blocking loading stale skip_monitor skip_slowlog "
+         "asking fast no_auth no_mandatory_keys no_async_loading no_multi movablekeys allow_busy may_replicate "
+         "protected").split()
+CATEGORIES = ("keyspace read write set sortedset list hash string bitmap hyperloglog geo stream pubsub admin "
+              "fast slow blocking dangerous connection transaction scripting").split()
 KEY_FLAGS = "RO RW OW RM access update insert delete not_key incomplete variable_flags".split()
 ARG_TYPES = "string integer double key pattern unix-time pure-token oneof block".split()
 ARG_FLAGS = ("optional", "multiple", "multiple_token")
@@ -57,11 +60,11 @@ STATUS = {"yes": "COMMAND_SUPPORTED", "later": "COMMAND_LATER", "no": "COMMAND_N
 SPECIAL_KEYS = {"set": "SET", "bitfield": "BITFIELD", "sort": "SORT", "sort_ro": "SORT", "migrate": "MIGRATE",
                 "georadius": "GEORADIUS", "georadiusbymember": "GEORADIUS"}
 # The files in the order of the compatibility page.
-FILES = ("string bitmap generic hash list set sorted_set transactions connection server acl stream pubsub scripting "
-         "hyperloglog geo cluster replication").split()
+FILES = ("string bitmap generic hash list set sorted_set transactions connection server acl stream pubsub "
+         "scripting hyperloglog geo cluster replication").split()
 
-ROW_FIELDS = set("name since arity group status handler route note summary complexity flags acl tips keys args "
-                 "history deprecated_since replaced_by syscmd subcommands".split())
+ROW_FIELDS = set("name since arity group status handler route note summary complexity flags acl tips keys "
+                 "args history deprecated_since replaced_by syscmd subcommands".split())
 ARG_FIELDS = set("name type spec token display since deprecated_since args".split()) | set(ARG_FLAGS)
 
 HASH_BUCKETS, HASH_SLOTS = 128, 512
@@ -107,7 +110,7 @@ class Row:
             need(data.get("route") in ROUTES, self, "bad route")
             self.status = data["status"]
         else:
-            need(not {"status", "route", "handler"} & set(data), self, "a container has no status, route, handler")
+            need(not {"status", "route", "handler"} & set(data), self, "a container has none of these")
             states = {sub.status for sub in self.subs}
             self.status = next(state for state in STATUS if state in states)
         default = "cmd_" + re.sub(r"\W", "_", self.full_name)
@@ -155,8 +158,8 @@ class Row:
 
 def implied_categories(flags, acl):
     implied = {"fast" if "fast" in flags or "fast" in acl else "slow"} - acl
-    for flag, categories in (("write", ["write"]), ("admin", ["admin", "dangerous"]), ("pubsub", ["pubsub"]),
-                             ("blocking", ["blocking"])):
+    for flag, categories in (("write", ["write"]), ("admin", ["admin", "dangerous"]),
+                             ("pubsub", ["pubsub"]), ("blocking", ["blocking"])):
         if flag in flags:
             implied.update(categories)
     if "readonly" in flags and "scripting" not in acl:
@@ -165,7 +168,7 @@ def implied_categories(flags, acl):
 
 
 def fast_keys(row):
-    """First key, last key, step and whether they miss keys: from the specs that are ranges at a fixed index."""
+    """First key, last key, step and whether they miss keys, from the specs that are ranges at fixed places."""
     first, last, step, movable, previous_last = 0, 0, 0, False, None
     for spec in row.specs:
         if spec["begin"] == "unknown" or "index" not in spec["begin"] or "range" not in spec["find"]:
@@ -244,7 +247,7 @@ def name_hash(name, seed):
 
 
 def place_rows(top):
-    """Seed, displacement of each bucket, slot -> row: large buckets first, each at its first fitting place."""
+    """Seed, displacement of each bucket, slot -> row. Large buckets come first, each where it first fits."""
     for attempt in range(1, 1000):
         seed = (0x9E3779B97F4A7C15 * attempt | 1) & MASK64
         buckets = [[] for _ in range(HASH_BUCKETS)]
@@ -291,7 +294,7 @@ class Emitter:
         if (kind, body) not in self.seen:
             name = f"{stem}_{len(self.seen)}"
             self.seen[kind, body] = name
-            self.lines.append(f"static const {kind}{'' if kind.endswith('*const ') else ' '}{name}[] = {{\n    {body},\n}};")
+            self.lines.append(f"static const {kind} {name}[] = {{\n    {body},\n}};")
         return self.seen[kind, body]
 
     def args(self, args):
@@ -318,24 +321,27 @@ class Emitter:
             if spec["find"] != "unknown":
                 (kind, numbers), = spec["find"].items()
                 find = {"range": "RANGE", "keynum": "KEYNUM"}[kind]
-                need(len(numbers) == 3 and (numbers[1] if kind == "range" else numbers[2]) > 0, row, "bad step")
+                need(numbers[1 if kind == "range" else 2] > 0, row, "bad step")
             flags = joined("COMMAND_KEY_", spec["flags"])
+            notes = c_string(spec.get("notes"))
             entries.append(f"{{{flags}, COMMAND_BEGIN_{begin}, COMMAND_FIND_{find}, {at}, "
-                           f"{{{', '.join(map(str, numbers))}}}, {c_string(keyword)}, {c_string(spec.get('notes'))}}}")
+                           f"{{{', '.join(map(str, numbers))}}}, {c_string(keyword)}, {notes}}}")
         return self.array("struct command_key_spec", "specs", entries)
 
     def doc(self, row):
         data = row.data
         history = data.get("history", [])
         entries = [f"{{{c_string(version)}, {c_string(change)}}}" for version, change in history]
-        texts = [c_string(text) for text in (data["summary"], data["since"], row.group, data["complexity"],
-                                             data.get("deprecated_since"), data.get("replaced_by"), data.get("note"))]
-        return (f"{{{', '.join(texts)}, {self.array('struct command_history', 'history', entries)}, "
-                f"{self.args(row.args)}, {len(history)}, {len(row.args)}, {str(data.get('syscmd', False)).lower()}}}")
+        texts = [data["summary"], data["since"], row.group, data["complexity"]]
+        texts += [data.get(field) for field in ("deprecated_since", "replaced_by", "note")]
+        syscmd = "true" if data.get("syscmd") else "false"
+        return (f"{{{', '.join(map(c_string, texts))}, "
+                f"{self.array('struct command_history', 'history', entries)}, {self.args(row.args)}, "
+                f"{len(history)}, {len(row.args)}, {syscmd}}}")
 
     def row(self, row):
         words = ", ".join(f"0x{word:x}u" for word in name_words(row.name))
-        tips = row.data.get("tips", [])
+        tips = [c_string(tip) for tip in row.data.get("tips", [])]
         handler = row.handler if row.callable and row.status == "yes" else "NULL"
         fields = {
             "name_words": f"{{{words}}}", "handler": handler, "flags": f"0x{row.flags:x}",
@@ -347,7 +353,7 @@ class Emitter:
             "name": c_string(row.name), "full_name": c_string(row.full_name),
             "container": f"&command_rows[{row.container.id}]" if row.container else "NULL",
             "subcommands": f"&command_rows[{row.subs[0].id}]" if row.subs else "NULL",
-            "key_specs": self.specs(row), "tips": self.array("char *const ", "tips", [c_string(tip) for tip in tips]),
+            "key_specs": self.specs(row), "tips": self.array("char *const", "tips", tips),
             "doc": f"&docs[{row.id}]", "subcommand_count": len(row.subs), "tip_count": len(tips),
         }
         return "{" + ", ".join(f".{name} = {value}" for name, value in fields.items()) + "}"
@@ -355,6 +361,18 @@ class Emitter:
 
 def numbers_in_lines(numbers):
     return ",\n".join("    " + ", ".join(map(str, numbers[i:i + 16])) for i in range(0, len(numbers), 16))
+
+
+def shared_numbers():
+    """What table.h and table_data.h say too."""
+    yield from (("COMMAND_HASH_BUCKETS", HASH_BUCKETS), ("COMMAND_HASH_SLOTS", HASH_SLOTS),
+                ("COMMAND_COUNT_MAX", COUNT_MAX), ("COMMAND_NAME_LEN_MAX", NAME_LEN_MAX),
+                ("COMMAND_KEY_RANGES_MAX", RANGES_MAX), ("COMMAND_FLAG_COUNT", len(FLAGS)),
+                ("COMMAND_HIDDEN_FIRST", FLAGS.index("may_replicate")),
+                ("COMMAND_CATEGORY_COUNT", len(CATEGORIES)), ("COMMAND_KEY_FLAG_COUNT", len(KEY_FLAGS)))
+    for prefix, names in (("COMMAND_", FLAGS), ("COMMAND_CATEGORY_", CATEGORIES), ("COMMAND_KEY_", KEY_FLAGS)):
+        for bit, name in enumerate(names):
+            yield prefix + {"movablekeys": "MOVABLE_KEYS"}.get(name, name.upper()), f"1u << {bit}"
 
 
 def write_table(groups):
@@ -367,16 +385,8 @@ def write_table(groups):
     parts = ["/* Generated by tools/gen_commands.py from src/command/table/. */",
              '#include "command/table_data.h"', ""]
     parts += [f"void {handler}(struct command_context *ctx);" for handler in handlers]
-    parts += ["_Static_assert(COMMAND_HASH_BUCKETS == %d && COMMAND_HASH_SLOTS == %d, \"generator and header differ\");"
-              % (HASH_BUCKETS, HASH_SLOTS),
-              "_Static_assert(COMMAND_COUNT_MAX == %d && COMMAND_NAME_LEN_MAX == %d && COMMAND_KEY_RANGES_MAX == %d, "
-              "\"generator and header differ\");" % (COUNT_MAX, NAME_LEN_MAX, RANGES_MAX),
-              "_Static_assert(COMMAND_FLAG_COUNT == %d && COMMAND_CATEGORY_COUNT == %d && COMMAND_KEY_FLAG_COUNT == %d, "
-              "\"generator and header differ\");" % (len(FLAGS), len(CATEGORIES), len(KEY_FLAGS))]
-    for prefix, names in (("COMMAND_", FLAGS), ("COMMAND_CATEGORY_", CATEGORIES), ("COMMAND_KEY_", KEY_FLAGS)):
-        for bit, name in enumerate(names):
-            symbol = prefix + {"movablekeys": "movable_keys"}.get(name, name).upper()
-            parts.append(f'_Static_assert({symbol} == 1u << {bit}, "generator and header differ");')
+    parts += [f'_Static_assert({symbol} == {value}, "generator and header differ");'
+              for symbol, value in shared_numbers()]
     parts += [""] + emitter.lines
     parts.append("static const struct command_doc docs[] = {\n    " + ",\n    ".join(docs) + ",\n};")
     parts.append("const struct command command_rows[] = {\n    " + ",\n    ".join(entries) + ",\n};")
@@ -385,15 +395,15 @@ def write_table(groups):
     parts.append(f"const uint64_t command_hash_seed = 0x{seed:x}u;")
     parts.append("const uint16_t command_hash_displacement[COMMAND_HASH_BUCKETS] = {\n"
                  + numbers_in_lines(displacement) + "};")
-    parts.append("const uint16_t command_hash_slot[COMMAND_HASH_SLOTS] = {\n"
-                 + numbers_in_lines(["COMMAND_SLOT_EMPTY" if row is None else row.id for row in slots]) + "};")
+    slot_ids = ["COMMAND_SLOT_EMPTY" if row is None else row.id for row in slots]
+    parts.append("const uint16_t command_hash_slot[COMMAND_HASH_SLOTS] = {\n" + numbers_in_lines(slot_ids) + "};")
     return "\n".join(parts) + "\n"
 
 
 def write_handlers(groups):
     handlers = {row.handler for _, rows in groups for top in rows for row in [top] + top.subs if row.callable}
-    return ("/* Generated by tools/gen_commands.py: the handlers that the command table names, also those of commands\n"
-            " * that are not supported yet. Included by the files that define them. */\n"
+    return ("/* Generated by tools/gen_commands.py: the handlers that the command table names, also those of\n"
+            " * commands that are not supported yet. Included by the files that define them. */\n"
             "#ifndef WEFT_GEN_COMMAND_HANDLERS_H\n#define WEFT_GEN_COMMAND_HANDLERS_H\n\n"
             "struct command_context;\n\n"
             + "".join(f"void {handler}(struct command_context *ctx);\n" for handler in sorted(handlers))
@@ -428,12 +438,12 @@ def write_page(groups):
     mark = {"yes": "yes", "later": "not yet", "no": "no"}
     lines = ["# Compatibility", "",
              "<!-- Generated by tools/gen_commands.py --docs from src/command/table/. Do not edit. -->", "",
-             "weft speaks RESP2 and RESP3 and follows Redis 8.0: names, options, replies and error texts. A supported",
-             "command takes every option of Redis 8.0 unless its note says otherwise. A command that is not",
-             "supported yet is refused with an error that says so, and COMMAND does not list it.", "",
-             f"Of {len(real)} commands and subcommands **{count['yes']} are supported**, {count['later']} not yet, "
-             f"{count['no']} will not be. Commands of Redis's", "modules (JSON, search, time series, vector sets, "
-             "probabilistic types) and of Sentinel do not exist in weft.", "",
+             "weft speaks RESP2 and RESP3 and follows Redis 8.0: names, options, replies and error texts. A",
+             "supported command takes every option of Redis 8.0 unless its note says otherwise. A command that is",
+             "not supported yet is refused with an error that says so, and COMMAND does not list it.", "",
+             f"Of {len(real)} commands and subcommands **{count['yes']} are supported**, {count['later']} not "
+             f"yet, {count['no']} will not be. Commands", "of Redis's modules (JSON, search, time series, vector "
+             "sets, probabilistic types) and of Sentinel do not exist in weft.", "",
              "| group | supported | not yet | no |", "| --- | ---: | ---: | ---: |"]
     for title, rows in groups:
         mine = [row for top in rows for row in [top] + top.subs if row.callable]
@@ -462,7 +472,7 @@ def main():
     parser = argparse.ArgumentParser(description="Generates what follows from the command table.")
     parser.add_argument("--docs", action="store_true", help="write docs/compatibility.md")
     parser.add_argument("--check", action="store_true", help="fail when docs/compatibility.md is stale")
-    parser.add_argument("--out", default=os.path.join(ROOT, "build/gen"), help="where the generated code goes")
+    parser.add_argument("--out", default=os.path.join(ROOT, "build/gen"), help="where generated code goes")
     options = parser.parse_args()
     try:
         groups = read_table()

@@ -9,10 +9,9 @@
  *   MIGRATE         one key, or with an empty one the list after KEYS
  *   GEORADIUS...    STORE without a key after it is the command's error to report: the source key remains
  *
- * Invariants: 1. no argument at or beyond argc is read, and no range reaches beyond it, whatever the
- * arguments;
- * 2. ranges come in the order of the specs. Pure, any thread. Tests: test/unit/command_keys_test.c, and
- * against a real server test/differential. */
+ * Invariants: 1. no argument at or beyond argc is read and no range reaches beyond it, whatever the arguments
+ * are; 2. ranges come in the order of the specs. Pure, any thread.
+ * Tests: test/unit/command_keys_test.c, and against a real server test/blackbox/command_table_test.py. */
 #include "command/table_data.h"
 
 #include "base/check.h"
