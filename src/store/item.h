@@ -2,7 +2,7 @@
  *
  *   header u32 | [ long lengths: key u32, value u32 ] | [ stamp u64 ] | [ expiry 16 B ] | key | value area
  *
- *   header bits   0-2 type   3-5 representation   6 expiry block   7 stamp   8 long lengths   9 accounted access block
+ *   header bits   0-2 type   3-5 representation   6 expiry block   7 stamp   8 long lengths   9 first in its wheel slot
  *                 10-17 key length   18-29 value length   (both unused when "long lengths" is set)
  *   expiry block  deadline i64 (ITEM_NO_DEADLINE: filed for a hash field's sake) | previous u32 | next u32: the
  *                 item's place in a slot list of the partition's timing wheel (store/wheel.h)
@@ -37,7 +37,7 @@ struct item {
 
 struct item_expiry {
     int64_t deadline_ms;
-    slab_handle previous, next; /* previous < WHEEL_SLOTS: the slot whose head this is */
+    slab_handle previous, next; /* neighbours in the wheel's list; with ITEM_WHEEL_HEAD previous is the slot */
 };
 
 /* A string too long to be inline: its bytes are an allocation of their own of `capacity` bytes. */
@@ -49,6 +49,7 @@ struct item_large {
 #define ITEM_HAS_EXPIRY  (1u << 6)
 #define ITEM_HAS_STAMP   (1u << 7)
 #define ITEM_LONG        (1u << 8)
+#define ITEM_WHEEL_HEAD  (1u << 9)
 #define ITEM_KEY_SHORT_MAX   255u
 #define ITEM_VALUE_SHORT_MAX 4095u
 

@@ -37,7 +37,9 @@ int entry_create_collection(struct entry *entry, enum item_type type, uint32_t a
 void entry_emit(struct entry *entry, enum record_op op, const struct slice *args, int args_count);
 /* Deletes the key if its collection is empty now (P3): emits the delete after the element's own record. */
 void entry_close(struct entry *entry);
-/* The hash's earliest field deadline changed: files the item anew (INT64_MAX: no field has one). */
-int entry_file_fields(struct entry *entry, int64_t earliest_ms);
+/* The earliest deadline of the hash's fields may have changed: files the item anew. */
+int entry_file_fields(struct entry *entry);
+/* A whole value was built by a type's functions (RESTORE, *STORE): emits RECORD_KEY_STORE. */
+void mutate_key_stored(struct entry *entry);
 
 #endif

@@ -47,11 +47,13 @@ static void push(struct wheel *wheel, struct slab *slab, slab_handle handle, uns
     expiry.previous = slot;
     expiry.next = *head;
     item_expiry_put(item, expiry);
+    item->header |= ITEM_WHEEL_HEAD;
     if (*head) {
         struct item *follower = slab_ptr(slab, *head);
         struct item_expiry theirs = item_expiry(follower);
         theirs.previous = handle;
         item_expiry_put(follower, theirs);
+        follower->header &= ~ITEM_WHEEL_HEAD;
     }
     *head = handle;
     wheel->occupied[slot / 64] |= 1ULL << (slot & 63);
@@ -64,38 +66,65 @@ void wheel_file(struct wheel *wheel, struct slab *slab, slab_handle item, int64_
     wheel->count++;
 }
 
-/* Points the predecessor (an item or a slot head) and the successor of `expiry` at `before` and `after`. */
-static void relink(struct wheel *wheel, struct slab *slab, struct item_expiry expiry, slab_handle for_previous,
-                   slab_handle for_next)
+/* Points what stands before `item` (another item or a slot head) at `for_previous`. */
+static void relink_previous(struct wheel *wheel, struct slab *slab, const struct item *item,
+                            struct item_expiry expiry, slab_handle for_previous)
 {
-    if (expiry.previous < WHEEL_SLOTS) {
+    if (item->header & ITEM_WHEEL_HEAD) {
         slots_of(wheel, slab)[expiry.previous] = for_previous;
         if (!for_previous) wheel->occupied[expiry.previous / 64] &= ~(1ULL << (expiry.previous & 63));
-    } else {
-        struct item *previous = slab_ptr(slab, expiry.previous);
-        struct item_expiry theirs = item_expiry(previous);
-        theirs.next = for_previous;
-        item_expiry_put(previous, theirs);
+        return;
     }
+    struct item *previous = slab_ptr(slab, expiry.previous);
+    struct item_expiry theirs = item_expiry(previous);
+    theirs.next = for_previous;
+    item_expiry_put(previous, theirs);
+}
+
+void wheel_remove(struct wheel *wheel, struct slab *slab, slab_handle handle)
+{
+    struct item *item = slab_ptr(slab, handle);
+    struct item_expiry expiry = item_expiry(item);
+    DCHECK(wheel->count > 0);
+    relink_previous(wheel, slab, item, expiry, expiry.next);
     if (expiry.next) {
         struct item *next = slab_ptr(slab, expiry.next);
         struct item_expiry theirs = item_expiry(next);
-        theirs.previous = for_next;
+        theirs.previous = expiry.previous;
         item_expiry_put(next, theirs);
+        next->header |= item->header & ITEM_WHEEL_HEAD;
     }
-}
-
-void wheel_remove(struct wheel *wheel, struct slab *slab, slab_handle item)
-{
-    struct item_expiry expiry = item_expiry(slab_ptr(slab, item));
-    DCHECK(wheel->count > 0);
-    relink(wheel, slab, expiry, expiry.next, expiry.previous);
+    item->header &= ~ITEM_WHEEL_HEAD;
     wheel->count--;
 }
 
-void wheel_moved(struct wheel *wheel, struct slab *slab, slab_handle item)
+void wheel_moved(struct wheel *wheel, struct slab *slab, slab_handle handle)
 {
-    relink(wheel, slab, item_expiry(slab_ptr(slab, item)), item, item);
+    struct item *item = slab_ptr(slab, handle);
+    struct item_expiry expiry = item_expiry(item);
+    relink_previous(wheel, slab, item, expiry, handle);
+    if (!expiry.next) return;
+    struct item *next = slab_ptr(slab, expiry.next);
+    struct item_expiry theirs = item_expiry(next);
+    theirs.previous = handle;
+    item_expiry_put(next, theirs);
+}
+
+slab_handle wheel_first(const struct wheel *wheel, struct slab *slab)
+{
+    if (!wheel->count) return 0;
+    for (unsigned level = 0; level < WHEEL_LEVELS; level++) {
+        unsigned here = (unsigned)((wheel->now_ms >> (LEVEL_BITS * level)) & 63);
+        uint64_t bits = wheel->occupied[level];
+        uint64_t ahead = bits >> here << here;
+        if (!ahead && level == WHEEL_LEVELS - 1) ahead = bits;
+        if (!ahead) continue;
+        slab_handle best = slots_of(wheel, slab)[level * 64 + (unsigned)__builtin_ctzll(ahead)];
+        for (slab_handle at = best; at; at = item_expiry(slab_ptr(slab, at)).next)
+            if (item_deadline(slab_ptr(slab, at)) < item_deadline(slab_ptr(slab, best))) best = at;
+        return best;
+    }
+    return 0;
 }
 
 int64_t wheel_next_ms(const struct wheel *wheel)

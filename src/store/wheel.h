@@ -11,7 +11,7 @@
  * Invariants: W1 an item with an expiry block is in exactly one list. W2 slots at level 0 hold one millisecond only.
  * W3 no item is filed before `now_ms`; what was due earlier sits in the current slot.
  *
- * Slot numbers are < WHEEL_SLOTS and slab handles are never below SLAB_FIRST_HANDLE, so `previous` can be either.
+ * The first item of a list carries ITEM_WHEEL_HEAD and the slot's number in `previous`.
  * Threading: the partition's holder. Memory: 1.6 KB from the slab on the first TTL. Tests: test/unit/wheel_test.c.
  */
 #ifndef WEFT_STORE_WHEEL_H
@@ -39,6 +39,8 @@ void wheel_moved(struct wheel *wheel, struct slab *slab, slab_handle item);
 /* Takes one item out that is due at `now_ms`; 0 when there is none. Moves items to lower levels on its way, at most
  * `*steps` of them (decremented; when it reaches 0 the answer is 0 although more may be due). */
 slab_handle wheel_pop(struct wheel *wheel, struct slab *slab, int64_t now_ms, int *steps);
+/* An item with the earliest deadline (looks through one slot's list); 0 when empty. */
+slab_handle wheel_first(const struct wheel *wheel, struct slab *slab);
 /* A time not later than the earliest filing time; INT64_MAX when empty. */
 int64_t wheel_next_ms(const struct wheel *wheel);
 /* After slab_reset. */

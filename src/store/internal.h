@@ -1,0 +1,52 @@
+/* What the files of store/ share and nobody else includes. */
+#ifndef WEFT_STORE_INTERNAL_H
+#define WEFT_STORE_INTERNAL_H
+
+#include "store/mutate.h"
+#include "store/partition.h"
+
+extern const struct table_type store_item_table; /* context: the partition */
+
+static inline struct keyspace *partition_keyspace(struct partition *partition, uint8_t db)
+{
+    return &partition->keyspaces[partition->keyspace_of_db[db]];
+}
+
+static inline bool item_is_expired(const struct item *item, const struct store_env *env)
+{
+    int64_t deadline = item_deadline(item);
+    return deadline != ITEM_NO_DEADLINE && deadline <= env->now_ms && !env->expiry_paused;
+}
+
+/* entry.c */
+void entry_at(struct entry *entry, struct partition *partition, slab_handle *slot);
+/* Sets entry->value from entry->item. */
+void entry_refresh(struct entry *entry);
+/* Gives the item other lengths, representation or an expiry block; header bits of `header` that ITEM_HAS_* keep decide
+ * about the blocks. Keeps the key and the first bytes of the value area. False: no memory, unchanged. */
+bool entry_reshape(struct entry *entry, uint32_t header, uint32_t value_len);
+/* Puts a new item for an absent key into the table; value area zeroed. False: no memory. */
+bool entry_insert(struct entry *entry, enum item_type type, enum item_representation representation,
+                  uint32_t value_len, int64_t deadline_ms);
+/* Frees what the value owns beside the item (large bytes, a collection's nodes). */
+void entry_free_value(struct entry *entry);
+/* Takes the item out of table and wheel and frees it; emits nothing. The entry becomes absent. */
+void entry_remove(struct entry *entry);
+/* Deletes a key whose deadline has passed, with its record and count. */
+void entry_expire(struct entry *entry);
+/* Sets the key's deadline (or none) and files the item; keeps P4. False: no memory. Emits nothing. */
+bool entry_set_deadline(struct entry *entry, int64_t deadline_ms);
+
+/* expire.c: an item that the wheel gave out is due: its key dies, or fields of its hash, or it is filed again. */
+void store_expire_item(struct partition *partition, slab_handle handle, int *steps);
+
+/* collection.c: what differs by type */
+void collection_free(struct entry *entry);
+int collection_copy(const struct entry *from, struct entry *to); /* `to`: a fresh collection entry, area empty */
+uint64_t collection_count(const struct entry *entry);
+size_t collection_memory(const struct entry *entry);
+const char *collection_encoding(const struct entry *entry);
+/* Earliest deadline of a hash's fields, INT64_MAX when none has one (or no hash). */
+int64_t collection_earliest_ms(const struct entry *entry);
+
+#endif
