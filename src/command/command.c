@@ -1,0 +1,169 @@
+/* Helpers of command handlers: keys, arguments, common errors. See command.h. */
+#include "command/command.h"
+
+#include "base/crc.h"
+
+/* ---- keys ---- */
+
+struct key command_key(const struct command_context *ctx, struct slice name)
+{
+    return (struct key){.name = name, .hash = key_hash(ctx->env, name), .db = ctx->db};
+}
+
+struct partition *command_partition(const struct command_context *ctx, const struct key *key)
+{
+    return ctx->partitions[PARTITION_OF_SLOT(key_slot(key->name.ptr, key->name.len))];
+}
+
+bool command_open(const struct command_context *ctx, int index, struct entry *entry)
+{
+    struct slice name = ctx->argv[index];
+    if (LIKELY(ctx->partition && ctx->key.name.ptr == name.ptr))
+        return entry_find(entry, ctx->partition, &ctx->key);
+    return command_open_in_db(ctx, name, ctx->db, entry);
+}
+
+bool command_open_in_db(const struct command_context *ctx, struct slice name, uint8_t db, struct entry *entry)
+{
+    struct key key = command_key(ctx, name);
+    key.db = db;
+    struct partition *partition = command_partition(ctx, &key);
+    CHECK(partition->env == ctx->env); /* P1: somebody forgot to borrow it */
+    return entry_find(entry, partition, &key);
+}
+
+bool command_open_read(const struct command_context *ctx, int index, struct entry *entry)
+{
+    bool found = command_open(ctx, index, entry);
+    if (found)
+        ctx->env->stats.keyspace_hits++;
+    else
+        ctx->env->stats.keyspace_misses++;
+    return found;
+}
+
+static bool type_fits(struct command_context *ctx, const struct entry *entry, enum item_type type)
+{
+    if (!entry->item || item_type(entry->item) == type) return true;
+    command_error_wrong_type(ctx);
+    return false;
+}
+
+bool command_open_typed(struct command_context *ctx, int index, enum item_type type, struct entry *entry)
+{
+    command_open(ctx, index, entry);
+    return type_fits(ctx, entry, type);
+}
+
+bool command_open_read_typed(struct command_context *ctx, int index, enum item_type type, struct entry *entry)
+{
+    command_open_read(ctx, index, entry);
+    return type_fits(ctx, entry, type);
+}
+
+/* ---- arguments ---- */
+
+bool command_arg_int_error(struct command_context *ctx, int index, int64_t *out, const char *error)
+{
+    struct slice s = ctx->argv[index];
+    if (number_parse_i64(s.ptr, s.len, out)) return true;
+    reply_error(ctx->reply, error);
+    return false;
+}
+
+bool command_arg_int(struct command_context *ctx, int index, int64_t *out)
+{
+    return command_arg_int_error(ctx, index, out, "ERR value is not an integer or out of range");
+}
+
+bool command_arg_range(struct command_context *ctx, int index, int64_t min, int64_t max, int64_t *out,
+                       const char *error)
+{
+    if (!command_arg_int_error(ctx, index, out, error ? error : "ERR value is not an integer or out of range"))
+        return false;
+    if (*out >= min && *out <= max) return true;
+    if (error)
+        reply_error(ctx->reply, error);
+    else if (min == 0)
+        reply_error(ctx->reply, "ERR value is out of range, must be positive");
+    else
+        reply_errorf(ctx->reply, "ERR value is out of range, value must between %lld and %lld", (long long)min,
+                     (long long)max);
+    return false;
+}
+
+bool command_arg_double(struct command_context *ctx, int index, double *out, const char *error)
+{
+    struct slice s = ctx->argv[index];
+    if (number_parse_double(s.ptr, s.len, out) && *out == *out) return true;
+    reply_error(ctx->reply, error ? error : "ERR value is not a valid float");
+    return false;
+}
+
+bool command_arg_is(const struct command_context *ctx, int index, const char *word)
+{
+    return slice_is_word(ctx->argv[index], word);
+}
+
+bool command_deadline(struct command_context *ctx, int64_t amount, enum expire_unit unit, bool allow_past,
+                      int64_t *deadline_ms)
+{
+    bool seconds = unit == EXPIRE_SECONDS || unit == EXPIRE_AT_SECONDS;
+    bool relative = unit == EXPIRE_SECONDS || unit == EXPIRE_MILLISECONDS;
+    bool bad = amount <= 0 && !allow_past;
+    if (seconds) bad |= __builtin_mul_overflow(amount, 1000, &amount);
+    if (relative && !bad) bad |= __builtin_add_overflow(amount, ctx->now_ms, &amount);
+    if (bad || amount == ITEM_NO_DEADLINE) {
+        reply_errorf(ctx->reply, "ERR invalid expire time in '%s' command", ctx->command->full_name);
+        return false;
+    }
+    *deadline_ms = amount;
+    return true;
+}
+
+/* ---- errors ---- */
+
+void command_error_syntax(struct command_context *ctx) { reply_error(ctx->reply, "ERR syntax error"); }
+
+void command_error_wrong_type(struct command_context *ctx)
+{
+    reply_error(ctx->reply, "WRONGTYPE Operation against a key holding the wrong kind of value");
+}
+
+void command_error_no_such_key(struct command_context *ctx) { reply_error(ctx->reply, "ERR no such key"); }
+
+void command_error_arity(struct command_context *ctx)
+{
+    reply_errorf(ctx->reply, "ERR wrong number of arguments for '%s' command", ctx->command->full_name);
+}
+
+void command_error_unknown_subcommand(struct command_context *ctx)
+{
+    char upper[COMMAND_NAME_LEN_MAX + 1] = "";
+    for (int i = 0; ctx->command->name[i] && i < COMMAND_NAME_LEN_MAX; i++)
+        upper[i] = (char)(ctx->command->name[i] & ~(ctx->command->name[i] >= 'a' ? 0x20 : 0));
+    int shown = ctx->argv[1].len < 128 ? (int)ctx->argv[1].len : 128;
+    reply_errorf(ctx->reply, "ERR unknown subcommand '%.*s'. Try %s HELP.", shown, ctx->argv[1].ptr, upper);
+}
+
+void command_out_of_memory(struct command_context *ctx)
+{
+    reply_error(ctx->reply, "OOM command not allowed when used memory > 'maxmemory'.");
+}
+
+void command_reply_help(struct command_context *ctx, const char *const *help)
+{
+    uint64_t lines = 0;
+    while (help[lines]) lines++;
+    const char *name = ctx->command->container ? ctx->command->container->name : ctx->command->name;
+    char head[128], *p = head;
+    for (const char *c = name; *c; c++) *p++ = (char)(*c >= 'a' && *c <= 'z' ? *c - 0x20 : *c);
+    *p = 0;
+    reply_array(ctx->reply, lines + 3);
+    char line[256];
+    snprintf(line, sizeof line, "%s <subcommand> [<arg> [value] [opt] ...]. Subcommands are:", head);
+    reply_status(ctx->reply, line);
+    for (uint64_t i = 0; i < lines; i++) reply_status(ctx->reply, help[i]);
+    reply_status(ctx->reply, "HELP");
+    reply_status(ctx->reply, "    Print this help.");
+}
