@@ -446,7 +446,7 @@ def write_page(groups):
              "that is not supported yet is refused with an error that says so, and COMMAND does not list it.",
              "", f"Of {len(real)} commands and subcommands **{count['yes']} are supported**, "
              f"{count['later']} not yet, {count['no']} will not be. Commands", "of Redis's modules (JSON, "
-             "search, time series, vector sets, probabilistic types) and of Sentinel do not exist in weft.", "",
+             "search, time series, vector sets, probabilistic types) and of Sentinel do not exist here.", "",
              "| group | supported | not yet | no |", "| --- | ---: | ---: | ---: |"]
     for title, rows in groups:
         mine = [row for top in rows for row in [top] + top.subs if row.callable]
