@@ -6,7 +6,7 @@
  * receive has emptied the socket, so the next edge is certain and no receive is wasted on EAGAIN.
  *  - io_send() only queues. io_wait() sends what is queued before it sleeps; EPOLLOUT is asked for only while
  * a send is short. The completions of those sends come out of the same io_wait().
- *  - A wake-up writes the eventfd only when the target sleeps or is about to (see `enum wake_state`).
+ *  - A wake-up writes the eventfd only when the target sleeps or is about to (wake.h).
  *
  * Invariants
  *  1. A connection is in `readable` only while it may be received from: not paused, closing, detaching or
@@ -23,15 +23,15 @@
 #include "io/backend.h"
 #include "io/file_thread.h"
 #include "io/list.h"
+#include "io/outgoing.h"
 #include "io/posix.h"
+#include "io/wake.h"
 #include "base/check.h"
 
 #include <errno.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -42,12 +42,6 @@
 #define EVENTS_MAX       256          /* of one epoll_wait; the rest comes with the next */
 #define ACCEPT_RETRY_US  100000       /* after running out of descriptors */
 #define CLOCK_FINE_US    20000        /* nearer deadlines are measured with a fresh clock reading */
-#define SEGMENTS_MAX     IO_SEND_SLICES_MAX
-
-/* AWAKE: the owner will look at its mailboxes before it sleeps. ASLEEP: it is in, or on the way into,
- * epoll_wait. WOKEN: the next (or this) io_wait() must not sleep. io_wake() moves any state to WOKEN and
- * rings only from ASLEEP. */
-enum wake_state { WAKE_AWAKE, WAKE_ASLEEP, WAKE_WOKEN };
 
 /* What `epoll_event.data.ptr` points to; every target begins with it. */
 enum target_kind { TARGET_WAKE, TARGET_LISTENER, TARGET_CONN };
@@ -57,8 +51,8 @@ struct target {
 
 struct epoll_io {
     struct io base;
-    int epoll_fd, wake_fd;
-    _Atomic int wake_state;
+    int epoll_fd;
+    struct wake wake;
     bool no_pwait2;          /* the kernel (or its filter) has no epoll_pwait2 */
     int64_t now_us;          /* monotonic clock as last read in this turn; 0: not read */
     int64_t accept_retry_us; /* when to accept again after EMFILE; INT64_MAX: never */
@@ -105,9 +99,8 @@ struct epoll_conn {
     bool blocked : 1; /* EPOLLOUT is asked for */
     bool connect_done : 1, detach_asked : 1, close_asked : 1;
     int connect_result;
-    int64_t send_result; /* bytes so far, or -errno */
-    int send_first, send_count;
-    struct iovec segments[SEGMENTS_MAX];
+    int64_t send_result; /* once send_done */
+    struct outgoing outgoing;
 };
 
 struct epoll_file {
@@ -212,24 +205,12 @@ static void finish_send(struct epoll_io *e, struct epoll_conn *c, int64_t result
     complete(e, c);
 }
 
-static void advance(struct epoll_conn *c, size_t sent)
-{
-    c->send_result += (int64_t)sent;
-    while (sent > 0) {
-        struct iovec *v = &c->segments[c->send_first];
-        size_t step = sent < v->iov_len ? sent : v->iov_len;
-        v->iov_base = (char *)v->iov_base + step;
-        v->iov_len -= step;
-        sent -= step;
-        if (v->iov_len == 0) c->send_first++;
-    }
-}
-
 static void try_send(struct epoll_io *e, struct epoll_conn *c)
 {
-    while (c->send_first < c->send_count) {
-        struct iovec *v = &c->segments[c->send_first];
-        int count = c->send_count - c->send_first;
+    struct outgoing *o = &c->outgoing;
+    while (!outgoing_done(o)) {
+        struct iovec *v = &o->segments[o->first];
+        int count = o->count - o->first;
         ssize_t n;
         if (count == 1) {
             n = send(c->fd, v->iov_base, v->iov_len, MSG_NOSIGNAL);
@@ -242,13 +223,13 @@ static void try_send(struct epoll_io *e, struct epoll_conn *c)
             finish_send(e, c, -errno);
             return;
         }
-        if (n > 0) advance(c, (size_t)n);
-        if (c->send_first < c->send_count) {
+        if (n > 0) outgoing_advance(o, (size_t)n);
+        if (!outgoing_done(o)) {
             ask_writable(e, c, true); /* the socket's buffer is full: trying at once would be wasted */
             return;
         }
     }
-    finish_send(e, c, c->send_result);
+    finish_send(e, c, o->sent);
 }
 
 static void send_all(struct epoll_io *e)
@@ -265,16 +246,11 @@ static void epoll_send(struct io_conn *conn, const struct io_slice *slices, int 
 {
     struct epoll_conn *c = (struct epoll_conn *)conn;
     struct epoll_io *e = of_conn(c);
-    CHECK(count >= 0 && count <= IO_SEND_SLICES_MAX);
     CHECK(!c->send_busy && !c->connecting && !c->close_asked && !c->detach_asked);
     c->send_busy = true;
     c->send_lazy = lazy;
     c->send_done = false;
-    c->send_result = 0;
-    c->send_first = c->send_count = 0;
-    for (int i = 0; i < count; i++)
-        if (slices[i].len > 0)
-            c->segments[c->send_count++] = (struct iovec){(void *)(uintptr_t)slices[i].ptr, slices[i].len};
+    outgoing_set(&c->outgoing, slices, count);
     list_append(&e->sending, &c->out);
 }
 
@@ -712,11 +688,9 @@ static int epoll_turn(struct io *io, int64_t deadline_us, struct io_completion *
     send_all(e);
     int n = put_done(e, &e->done, out, 0, max);
     int64_t timeout_us = n > 0 || work_is_waiting(e) ? 0 : sleep_us(e, deadline_us);
-    int awake = WAKE_AWAKE;
-    if (timeout_us != 0 && !atomic_compare_exchange_strong(&e->wake_state, &awake, WAKE_ASLEEP))
-        timeout_us = 0;
+    if (timeout_us != 0 && !wake_may_sleep(&e->wake)) timeout_us = 0;
     note_events(e, poll_events(e, timeout_us));
-    atomic_exchange(&e->wake_state, WAKE_AWAKE);
+    wake_take(&e->wake);
     n = put_done(e, &e->done_lazy, out, n, max);
     n = put_done(e, &e->done, out, n, max);
     n = put_files(e, out, n, max);
@@ -728,12 +702,8 @@ static int epoll_turn(struct io *io, int64_t deadline_us, struct io_completion *
 
 static void epoll_wake(struct io *target)
 {
-    struct epoll_io *e = of_io(target);
-    uint64_t one = 1;
-    if (atomic_exchange(&e->wake_state, WAKE_WOKEN) == WAKE_ASLEEP)
-        CHECK(write(e->wake_fd, &one, sizeof(one)) == sizeof(one));
+    wake_ring(&of_io(target)->wake);
 }
-
 static int64_t epoll_monotonic_us(struct io *io)
 {
     return of_io(io)->now_us = posix_monotonic_us();
@@ -764,7 +734,7 @@ static void epoll_destroy(struct io *io)
         close(c->fd);
         conn_free(c);
     }
-    if (e->wake_fd >= 0) close(e->wake_fd);
+    wake_destroy(&e->wake);
     if (e->epoll_fd >= 0) close(e->epoll_fd);
     free(e->arena);
     free(e);
@@ -822,10 +792,10 @@ static struct io *epoll_create_io(struct io_world *world, int *error)
     for (size_t i = 0; i < ARRAY_LEN(lists); i++) list_init(lists[i]);
     e->arena = malloc(ARENA_BYTES);
     e->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    e->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    int wake_error = wake_init(&e->wake);
     struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.ptr = &e->wake_target};
-    if (e->arena != NULL && e->epoll_fd >= 0 && e->wake_fd >= 0 &&
-        epoll_ctl(e->epoll_fd, EPOLL_CTL_ADD, e->wake_fd, &event) == 0) {
+    if (e->arena != NULL && e->epoll_fd >= 0 && wake_error == 0 &&
+        epoll_ctl(e->epoll_fd, EPOLL_CTL_ADD, e->wake.fd, &event) == 0) {
         *error = 0;
         return &e->base;
     }

@@ -1,5 +1,5 @@
-/* What start-up needs of a backend: worlds, ios, threads, memory, signals. Only server/main.c, the shard
- * layer's thread start and the simulator's harness include it. */
+/* What start-up needs of a backend: worlds, ios, threads, memory, signals. Only server/main.c, the shard layer's
+ * thread start and the simulator's harness include it. */
 #ifndef WEFT_IO_WORLD_H
 #define WEFT_IO_WORLD_H
 
@@ -7,14 +7,13 @@
 
 enum io_backend { IO_BACKEND_AUTO, IO_BACKEND_URING, IO_BACKEND_EPOLL };
 
-/* A real world. AUTO takes io_uring when the kernel lets us and epoll otherwise. NULL with *error = -errno.
- */
+/* A real world. AUTO takes io_uring when the kernel lets us and epoll otherwise. NULL with *error = -errno. */
 struct io_world *io_world_create(enum io_backend backend, int *error);
 const char *io_world_backend_name(const struct io_world *world); /* "io_uring", "epoll", "simulated" */
 void io_world_destroy(struct io_world *world);
 
-/* An io of this world; destroyed by its owner after its last connection is closed. Must be created on, or
- * handed over before the first io_wait() to, the thread that uses it (io_uring's SINGLE_ISSUER). */
+/* An io of this world; destroyed by its owner after its last connection is closed. Must be created on, or handed
+ * over before the first io_wait() to, the thread that uses it (io_uring's SINGLE_ISSUER). */
 struct io *io_create(struct io_world *world, int *error);
 void io_destroy(struct io *io);
 
@@ -43,13 +42,12 @@ void io_memory_decommit(void *ptr, size_t len);      /* gives pages back; they r
 void io_memory_huge(void *ptr, size_t len, bool on); /* advice about huge pages */
 
 /* ---- the simulated world ----
- * Everything runs in the caller's thread; virtual time moves only in io_sim_step(). Every delivery is delayed
- * and ordered by the seed. Each `struct io` belongs to a named node; addresses are "node-name" or any IP,
- * ports are per world. The trace hash is a rolling hash over (time, event, node, bytes) of everything
- * delivered. */
+ * Everything runs in the caller's thread; virtual time moves only in io_sim_step(). Every delivery is delayed and
+ * ordered by the seed. Each `struct io` belongs to a named node; addresses are "node-name" or any IP, ports are per
+ * world. The trace hash is a rolling hash over (time, event, node, bytes) of everything delivered. */
 struct io_world *io_sim_world_create(uint64_t seed);
-/* io_wait() on a simulated io never sleeps: it returns what is due at the virtual now. Moves virtual time to
- * the next event (or to `not_after_us`) and makes it due; false when there was none up to then. */
+/* io_wait() on a simulated io never sleeps: it returns what is due at the virtual now. Moves virtual time to the next
+ * event (or to `not_after_us`) and makes it due; false when there was none up to then. */
 bool io_sim_step(struct io_world *world, int64_t not_after_us);
 int64_t io_sim_now_us(const struct io_world *world);
 bool io_sim_ready(struct io *io); /* has completions, a wake-up, or its io_wait deadline has passed */
