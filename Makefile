@@ -24,7 +24,7 @@ LDFLAGS := $(filter -fsanitize=%,$(CFLAGS.$(MODE)))
 LDLIBS  := -luring -lxxhash -lm -lpthread
 
 MAINS   := src/server/main.c
-SRC     := $(filter-out $(MAINS),$(wildcard src/*/*.c)) build/gen/command_table.c
+SRC     := $(filter-out $(MAINS),$(wildcard src/*/*.c)) build/gen/command_table.c build/gen/config_table.c
 OBJ     := $(SRC:%.c=$(OUT)/%.o)
 LIB     := $(OUT)/libweft.a
 UNIT    := $(patsubst test/unit/%.c,$(OUT)/test/unit/%,$(wildcard test/unit/*_test.c))
@@ -55,6 +55,9 @@ $(OUT)/%.o: %.c
 build/gen/command_table.c: tools/gen_commands.py $(wildcard src/command/table/*.json)
 	@mkdir -p $(@D)
 	$(PY) tools/gen_commands.py
+build/gen/config_table.c: tools/gen_config.py src/config/directives.json
+	@mkdir -p $(@D)
+	$(PY) tools/gen_config.py
 
 -include $(shell find build -name '*.d' 2>/dev/null)
 
