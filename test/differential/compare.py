@@ -1,0 +1,164 @@
+"""Decides whether two replies to the same command say the same.
+
+Exactly equal typed reply trees always do. Beyond that a command may have a rule, because its reply has no order
+(multisets), depends on the clock (tolerance), or names the server itself (shape only). What a rule cannot compare it
+says: reply_difference() returns (difference or None, reason why it was not compared or None).
+"""
+import collections
+import re
+import sys
+
+sys.path.insert(0, __file__.rsplit('/', 2)[0] + '/blackbox')
+from resp import show  # noqa: E402
+
+MS_TOLERANCE = 3000
+S_TOLERANCE = 2
+
+
+def flat(reply):
+    return reply[1] if reply[0] in '*~>%' and reply[1] is not None else None
+
+
+def is_error(reply):
+    return reply[0] in '-!'
+
+
+def _multiset(command, ref, dut):
+    a, b = flat(ref), flat(dut)
+    if a is None or b is None or ref[0] != dut[0]:
+        return 'differs'
+    return None if collections.Counter(a) == collections.Counter(b) else 'differs as a multiset'
+
+
+def pairs(items):
+    return collections.Counter(zip(items[0::2], items[1::2]))
+
+
+def _pairs(command, ref, dut):
+    a, b = flat(ref), flat(dut)
+    if a is None or b is None or ref[0] != dut[0]:
+        return 'differs'
+    return None if len(a) == len(b) and pairs(a) == pairs(b) else 'differs as a multiset of pairs'
+
+
+def _near(tolerance):
+    def rule(command, ref, dut):
+        if ref[0] != dut[0]:
+            return 'differs'
+        if ref[0] == ':':
+            # -1 and -2 are no times.
+            if ref[1] < 0 or dut[1] < 0:
+                return 'differs'
+            return None if abs(ref[1] - dut[1]) <= tolerance else 'differs by more than %d' % tolerance
+        a, b = flat(ref), flat(dut)
+        if a is None or b is None or len(a) != len(b):
+            return 'differs'
+        for x, y in zip(a, b):
+            if x != y and rule(command, x, y):
+                return 'differs'
+        return None
+    return rule
+
+
+def _shape(command, ref, dut):
+    """Same types; values are the server's own."""
+    if ref[0] != dut[0]:
+        return 'has another type'
+    a, b = flat(ref), flat(dut)
+    if (a is None) != (b is None) or (a is not None and len(a) != len(b)):
+        return 'has another shape'
+    return None
+
+
+def _hello(command, ref, dut):
+    a, b = flat(ref), flat(dut)
+    if ref[0] != dut[0] or a is None or b is None:
+        return 'differs'
+    if a[0::2] != b[0::2]:
+        return 'has other keys'
+    own = (b'version', b'id', b'server', b'modules')
+    for key, x, y in zip(a[0::2], a[1::2], b[1::2]):
+        if (x[0] != y[0]) if key[1] in own else x != y:
+            return 'differs in %s' % show(key)
+    return None
+
+
+def _sets_inside(command, ref, dut):
+    """Replies with sets in them, which RESP2 sends as arrays of simple strings."""
+    def normal(reply):
+        items = flat(reply)
+        if items is None:
+            return reply
+        items = [normal(i) for i in items]
+        if reply[0] == '~' or (items and all(i[0] == '+' for i in items)):
+            items.sort()
+        return (reply[0], tuple(items))
+    return None if normal(ref) == normal(dut) else 'differs'
+
+
+def _sort(command, ref, dut):
+    """BY a constant pattern leaves a set in no order; BY with ALPHA leaves equal weights in no order."""
+    words = [w.upper() for w in command]
+    if b'BY' in words[1:]:
+        by = words.index(b'BY', 1)
+        if by + 1 < len(words) and (b'*' not in words[by + 1] or b'ALPHA' in words):
+            if b'LIMIT' in words:
+                return _shape(command, ref, dut)
+            return _multiset(command, ref, dut)
+    return 'differs'
+
+
+RULES = {
+    b'SMEMBERS': _multiset, b'SINTER': _multiset, b'SUNION': _multiset, b'SDIFF': _multiset, b'KEYS': _multiset,
+    b'HKEYS': _multiset, b'HVALS': _multiset, b'HGETALL': _pairs,
+    b'TTL': _near(S_TOLERANCE), b'PTTL': _near(MS_TOLERANCE), b'HTTL': _near(S_TOLERANCE), b'HPTTL': _near(MS_TOLERANCE),
+    b'EXPIRETIME': _near(S_TOLERANCE), b'PEXPIRETIME': _near(MS_TOLERANCE), b'HEXPIRETIME': _near(S_TOLERANCE),
+    b'HPEXPIRETIME': _near(MS_TOLERANCE),
+    b'TIME': _shape, b'MEMORY': _shape, b'HELLO': _hello, b'COMMAND': _sets_inside,
+    b'SORT': _sort, b'SORT_RO': _sort,
+}
+ONLY_SHAPE = {b'TIME': 'clock', b'MEMORY': 'the allocator\'s own figure'}
+
+
+def name_of(command):
+    return command[0].upper() if command else b''
+
+
+def reply_difference(command, ref, dut, queued=()):
+    """queued: the commands of the transaction, if this is its EXEC. -> (difference | None, not compared | None)."""
+    if ref == dut:
+        return None, None
+    name = name_of(command)
+    if name == b'EXEC' and ref[0] == dut[0] == '*' and flat(ref) is not None and flat(dut) is not None and \
+            len(ref[1]) == len(dut[1]) == len(queued):
+        for inner, x, y in zip(queued, ref[1], dut[1]):
+            difference, _ = reply_difference(inner, x, y)
+            if difference:
+                return 'inside EXEC: %s %s' % (name_of(inner).decode('latin-1'), difference), None
+        return None, None
+    if is_error(ref) or is_error(dut):
+        return 'differs', None
+    if name == b'OBJECT' and len(command) > 1 and command[1].upper() == b'IDLETIME':
+        return _near(20)(command, ref, dut), None
+    if name == b'COMMAND' and (len(command) == 1 or command[1].upper() in (b'LIST', b'COUNT')):
+        return _shape(command, ref, ref), 'the whole command table'
+    rule = RULES.get(name)
+    if rule is None:
+        return 'differs', None
+    return rule(command, ref, dut), ONLY_SHAPE.get(name)
+
+
+def signature(command, ref, dut, difference):
+    """Names a kind of difference, so that one defect is not reported a hundred times."""
+    def kind(reply):
+        if reply is None:
+            return 'nothing'
+        if is_error(reply):
+            return re.sub(r"'[^']*'|\d+|`[^`]*`", '_', reply[1].decode('latin-1'))[:50]
+        return reply[0] + ('nil' if reply[1] is None else '')
+    name = name_of(command).decode('latin-1')
+    if difference.startswith('inside EXEC'):
+        return (name, difference)
+    if name in ('COMMAND', 'CLIENT', 'OBJECT') and len(command) > 1:
+        name += ' ' + command[1].upper().decode('latin-1')
+    return (name, kind(ref), kind(dut))

@@ -1,0 +1,424 @@
+"""Runs one sequence of steps on both servers, side by side, and finds the first difference.
+
+Steps for the same connection travel as one pipeline to both servers. Three kinds of commands break a pipeline:
+
+  - random ones (SPOP, SRANDMEMBER, ...): what weft answers must be *possible* given the reference's contents. After
+    SPOP the reference gets back what it popped and loses what weft popped, so that both are equal again.
+  - SCAN, SSCAN, HSCAN, ZSCAN: iterated to the end on both; the sets of what was seen must be equal.
+  - DBSIZE, which may count keys past their deadline: those are touched first.
+  - directions:  @sleep KEY      waits until deadlines of a few ms have passed, then looks at the key
+                 @dumpcross KEY  DUMPs on both, RESTOREs each payload into the *other* server as key "restored"
+
+Inside a transaction such commands are left out (counted as not compared). At the end of a sequence the whole keyspace
+of both servers is read with typed reads and compared: types, encodings, contents, deadlines of keys and fields.
+"""
+import collections
+import time
+
+import compare
+import server as servers
+from compare import flat, is_error, name_of, reply_difference
+from resp import Conn, ConnectionClosed, ProtocolError, show
+
+RANDOM = {b'SPOP', b'SRANDMEMBER', b'HRANDFIELD', b'ZRANDMEMBER', b'RANDOMKEY'}
+SCANS = {b'SCAN', b'SSCAN', b'HSCAN', b'ZSCAN'}
+DATABASES = 16
+CONNECTIONS = 2
+REPLY_TIMEOUT_S = 20
+
+
+class Mismatch(Exception):
+    def __init__(self, text, signature, step=None):
+        super().__init__(text)
+        self.text = text
+        self.signature = signature
+        self.step = step
+
+
+def is_special(name):
+    return name in RANDOM or name in SCANS or name == b'DBSIZE' or name.startswith(b'@')
+
+
+def words_text(words):
+    return ' '.join(quote(w) for w in words)
+
+
+def quote(word):
+    """One word of a sequence file: as it is if harmless, else in double quotes with \\x escapes."""
+    text = word.decode('latin-1')
+    if text and all(33 <= ord(c) < 127 and c not in '"\\' for c in text):
+        return text
+    return '"' + ''.join(c if 32 <= ord(c) < 127 and c not in '"\\' else '\\x%02x' % ord(c) for c in text) + '"'
+
+
+class Side:
+    """One server with its connections for the present sequence."""
+
+    def __init__(self, server):
+        self.server = server
+        self.conns = []
+        self.admin = None
+
+    def reset(self):
+        """An empty server and fresh connections."""
+        for conn in self.conns + ([self.admin] if self.admin else []):
+            conn.close()
+        if not self.server.alive():
+            self.server.kill()
+            self.server.start()
+        self.admin = Conn(self.server.port, timeout=REPLY_TIMEOUT_S)
+        self.admin('FLUSHALL')
+        self.conns = [Conn(self.server.port, timeout=REPLY_TIMEOUT_S) for _ in range(CONNECTIONS)]
+
+
+class State:
+    """What the runner knows of one connection: is it in a transaction, what is queued."""
+
+    def __init__(self):
+        self.in_multi = False
+        self.queued = []
+
+
+class Pair:
+    def __init__(self, dut, reference):
+        self.dut = Side(dut)
+        self.ref = Side(reference)
+        self.compared = 0                         # commands whose replies were compared
+        self.not_compared = collections.Counter() # (command, reason) -> count
+        self.by_command = collections.Counter()
+        self.counting = True                      # off while a failure is being shrunk
+        self.succeeded = collections.Counter()    # commands whose reply was no error
+
+    # -- one sequence
+
+    def run(self, steps):
+        """Raises Mismatch at the first difference."""
+        self.dut.reset()
+        self.ref.reset()
+        self.states = [State() for _ in range(CONNECTIONS)]
+        at = 0
+        while at < len(steps):
+            conn, words = steps[at]
+            name = name_of(words)
+            if is_special(name):
+                self.special(conn, words)
+                at += 1
+                continue
+            end = at
+            while end < len(steps) and steps[end][0] == conn:
+                if is_special(name_of(steps[end][1])):
+                    break
+                end += 1
+            self.pipeline(conn, [w for _, w in steps[at:end]])
+            at = end
+        self.compare_keyspaces()
+
+    def talk(self, conn, lines):
+        """The same commands to both; their replies (reference's, weft's)."""
+        a, b = self.ref.conns[conn], self.dut.conns[conn]
+        a.send(lines)
+        try:
+            b.send(lines)
+        except (OSError, ConnectionClosed) as e:
+            raise self.broken(lines[0], e) from e
+        ref = [a.read() for _ in lines]
+        dut = []
+        for command in lines:
+            try:
+                dut.append(b.read())
+            except (OSError, ConnectionClosed, ProtocolError, ValueError) as e:
+                raise self.broken(command, e) from e
+        return ref, dut
+
+    def broken(self, command, error):
+        what = 'no valid reply to %s: %s: %s' % (words_text(command), type(error).__name__, error)
+        if not self.dut.server.alive():
+            what += '\nthe server is dead; its log ends:\n' + self.dut.server.log_tail(30)
+        return Mismatch(what, ('no reply', type(error).__name__), command)
+
+    def pipeline(self, conn, lines):
+        state = self.states[conn]
+        ref, dut = self.talk(conn, lines)
+        for command, x, y in zip(lines, ref, dut):
+            self.check(command, x, y, state.queued)
+            name = name_of(command)
+            if x == ('+', b'QUEUED'):
+                state.queued.append(command)
+            elif name == b'MULTI' and not is_error(x):
+                state.in_multi, state.queued = True, []
+            elif name in (b'EXEC', b'DISCARD', b'RESET') and not (is_error(x) and x[1].startswith(b'ERR')):
+                state.in_multi, state.queued = False, []
+
+    def check(self, command, ref, dut, queued=()):
+        difference, reason = reply_difference(command, ref, dut, queued)
+        if difference:
+            raise Mismatch('%s\n  reply %s\n  reference: %s\n  weft:      %s' % (
+                words_text(command)[:2000], difference, show(ref), show(dut)),
+                compare.signature(command, ref, dut, difference), command)
+        self.count(command, ref, reason)
+
+    def count(self, command, ref, reason=None):
+        name = name_of(command).decode('latin-1')
+        if not self.counting:
+            return
+        if reason:
+            self.not_compared[name, reason] += 1
+        else:
+            self.compared += 1
+            self.by_command[name] += 1
+            if not is_error(ref):
+                self.succeeded[name] += 1
+
+    # -- commands that need more than a comparison
+
+    def special(self, conn, words):
+        name = name_of(words)
+        if self.states[conn].in_multi:
+            if self.counting:
+                self.not_compared[name.decode('latin-1'), 'inside a transaction'] += 1
+        elif name == b'@SLEEP':
+            self.sleep(conn, words)
+        elif name == b'@DUMPCROSS':
+            self.dump_across(conn, words)
+        elif name in SCANS:
+            self.scan(conn, words)
+        elif name == b'DBSIZE':
+            self.take_expired(conn)
+            x, y = self.one(conn, *words)
+            self.check(words, x, y)
+        else:
+            self.random(conn, words)
+
+    def one(self, conn, *words):
+        """One helper command on both; the replies."""
+        ref, dut = self.talk(conn, [list(words)])
+        return ref[0], dut[0]
+
+    def sleep(self, conn, words):
+        key = words[1]
+        time.sleep(0.02)
+        deadline = time.monotonic() + 3
+        # HLEN may count fields which are past their deadline until the active cycle has taken them.
+        while time.monotonic() < deadline:
+            x, y = self.one(conn, b'HLEN', key)
+            keys_x, keys_y = self.one(conn, b'HKEYS', key)
+            if is_error(x) or (is_error(y)) or (x[1] == len(flat(keys_x) or ()) and y[1] == len(flat(keys_y) or ())):
+                break
+            time.sleep(0.05)
+        x, y = self.one(conn, b'EXISTS', key)
+        self.check([b'EXISTS', key], x, y)
+
+    def take_expired(self, conn):
+        """Keys past their deadline count in DBSIZE until something meets them: a full SCAN does."""
+        for side in (self.ref, self.dut):
+            c = side.conns[conn] if conn is not None else side.admin
+            cursor = b'0'
+            while True:
+                reply = c.call(b'SCAN', cursor, b'COUNT', b'1000')
+                if is_error(reply) or reply[1][0][1] == b'0':
+                    break
+                cursor = reply[1][0][1]
+
+    def dump_across(self, conn, words):
+        if len(words) < 2:
+            return
+        x, y = self.one(conn, b'DUMP', words[1])
+        if x[0] != y[0] or (x[1] is None) != (y[1] is None):
+            raise Mismatch('DUMP %s\n  reference: %s\n  weft:      %s' % (quote(words[1]), show(x), show(y)),
+                           compare.signature([b'DUMP'], x, y, 'differs'), words)
+        self.count([b'DUMP'], x)
+        if is_error(x) or x[1] is None:
+            return
+        a, b = self.ref.conns[conn], self.dut.conns[conn]
+        from_weft = a.call(b'RESTORE', b'restored', b'0', y[1], b'REPLACE')
+        from_ref = b.call(b'RESTORE', b'restored', b'0', x[1], b'REPLACE')
+        if from_weft != from_ref or is_error(from_ref):
+            raise Mismatch('RESTORE of %s\n  weft\'s payload %r in the reference: %s\n  the reference\'s payload %r in weft: %s'
+                           % (quote(words[1]), y[1][:200], show(from_weft), x[1][:200], show(from_ref)),
+                           ('RESTORE', show(from_weft)[:40], show(from_ref)[:40]), words)
+        self.count([b'RESTORE'], from_ref)
+
+    def scan(self, conn, words):
+        """Both iterated to the end."""
+        name = name_of(words)
+        where = 1 if name == b'SCAN' else 2
+        x, y = self.one(conn, *words)
+        if len(words) <= where or words[where] != b'0' or is_error(x) or is_error(y):
+            if is_error(x) or is_error(y):
+                self.check(words, x, y)
+            else:
+                self.count(words, x, 'cursor of the other server')
+            return
+        seen = []
+        for side, reply in ((self.ref, x), (self.dut, y)):
+            items, turns = [], 0
+            while True:
+                if reply[0] != '*' or len(reply[1]) != 2 or flat(reply[1][1]) is None or reply[1][0][0] != '$':
+                    raise Mismatch('%s\n  a cursor reply of another shape: %s' % (words_text(words), show(reply)),
+                                   (name.decode(), 'shape'), words)
+                items += reply[1][1][1]
+                cursor = reply[1][0][1]
+                turns += 1
+                if cursor == b'0' or turns > 5000:
+                    break
+                reply = side.conns[conn].call(*(words[:where] + [cursor] + words[where + 1:]))
+            if turns > 5000:
+                raise Mismatch('%s\n  does not end' % words_text(words), (name.decode(), 'endless'), words)
+            if name == b'ZSCAN' or (name == b'HSCAN' and b'NOVALUES' not in [w.upper() for w in words]):
+                items = list(zip(items[0::2], items[1::2]))
+            seen.append(set(items))
+        if seen[0] != seen[1]:
+            raise Mismatch('%s\n  a full iteration differs; only the reference has %s, only weft has %s' % (
+                words_text(words), sorted(seen[0] - seen[1])[:10], sorted(seen[1] - seen[0])[:10]),
+                (name.decode(), 'iteration'), words)
+        self.count(words, x)
+
+    def random(self, conn, words):
+        name = name_of(words)
+        key = words[1] if len(words) > 1 else b''
+        read = {b'HRANDFIELD': [b'HGETALL', key], b'ZRANDMEMBER': [b'ZRANGE', key, b'0', b'-1', b'WITHSCORES'],
+                b'RANDOMKEY': [b'KEYS', b'*']}.get(name, [b'SMEMBERS', key])
+        contents = self.ref.conns[conn].call(*read)
+        x, y = self.one(conn, *words)
+        if x == y and (is_error(x) or x[1] is None or name != b'SPOP'):
+            self.count(words, x)
+            return
+        problem = None
+        if is_error(x) or is_error(y) or x[0] != y[0] or (x[1] is None) != (y[1] is None):
+            problem = 'differs'
+        else:
+            problem = self.possible(name, words, contents, x, y)
+        if problem:
+            raise Mismatch('%s\n  reply %s\n  reference: %s\n  weft:      %s\n  contents: %s' % (
+                words_text(words), problem, show(x), show(y), show(contents)),
+                compare.signature(words, x, y, problem), words)
+        self.count(words, x)
+        if name == b'SPOP':
+            a = self.ref.conns[conn]
+            popped_x = [m[1] for m in (flat(x) if flat(x) is not None else (x,))]
+            popped_y = [m[1] for m in (flat(y) if flat(y) is not None else (y,))]
+            if set(popped_x) != set(popped_y):
+                a.call(b'SADD', key, *popped_x)
+                a.call(b'SREM', key, *popped_y)
+
+    @staticmethod
+    def possible(name, words, contents, x, y):
+        """Could weft's reply y be, given the contents and the reference's reply x?"""
+        values = flat(contents) or ()
+        got_x, got_y = flat(x), flat(y)
+        if got_y is None:
+            members = values[0::2] if contents[0] == '%' or name in (b'HRANDFIELD', b'ZRANDMEMBER') else values
+            if contents[0] == '*' and values and values[0][0] == '*':
+                members = [pair[1][0] for pair in values]
+            return None if y in members else 'is no member'
+        if len(got_x) != len(got_y):
+            return 'has another length'
+        paired = name in (b'HRANDFIELD', b'ZRANDMEMBER')
+        if paired:
+            nested = values and values[0][0] == '*'
+            known = {pair[1][0]: pair[1][1] for pair in values} if nested else dict(zip(values[0::2], values[1::2]))
+            if len(words) > 3:     # WITHVALUES, WITHSCORES
+                if got_y and got_y[0][0] == '*':
+                    items = [pair[1] for pair in got_y]
+                else:
+                    items = list(zip(got_y[0::2], got_y[1::2]))
+                for member, value in items:
+                    if known.get(member) != value:
+                        return 'has a pair that is not in it'
+                got_y = [member for member, _ in items]
+            elif any(member not in known for member in got_y):
+                return 'has a member that is not in it'
+        elif any(member not in values for member in got_y):
+            return 'has a member that is not in it'
+        count = words[2] if len(words) > 2 else b'1'
+        if not count.startswith(b'-') and len(set(got_y)) != len(got_y):
+            return 'has a member twice'
+        return None
+
+    # -- the whole keyspace
+
+    def compare_keyspaces(self):
+        a, b = self.ref.admin, self.dut.admin
+
+        def both(lines):
+            a.send(lines)
+            try:
+                b.send(lines)
+                return [a.read() for _ in lines], [b.read() for _ in lines]
+            except (OSError, ConnectionClosed, ProtocolError, ValueError) as e:
+                raise self.broken(lines[0], e) from e
+
+        ask = [w for db in range(DATABASES) for w in ([b'SELECT', b'%d' % db], [b'DBSIZE'])]
+        sizes = both(ask)
+        if sizes[0] != sizes[1]:
+            for db in range(DATABASES):
+                both([[b'SELECT', b'%d' % db]])
+                self.take_expired(None)
+            sizes = both(ask)
+        if sizes[0] != sizes[1]:
+            raise Mismatch('the databases have other sizes: %s and %s' % tuple(
+                [r[1] for r in side[1::2]] for side in sizes), ('KEYSPACE', 'DBSIZE'))
+        for db in range(DATABASES):
+            if sizes[0][2 * db + 1] != (':', 0):
+                both([[b'SELECT', b'%d' % db]])
+                self.compare_database(both)
+
+    def compare_database(self, both):
+        keys = both([[b'KEYS', b'*']])
+        names = [sorted(k[1] for k in side[0][1]) for side in keys]
+        if names[0] != names[1]:
+            raise Mismatch('the keys differ: %s and %s' % tuple(names), ('KEYSPACE', 'KEYS'))
+        names = names[0]
+        looks = both([w for k in names for w in ([b'TYPE', k], [b'OBJECT', b'ENCODING', k], [b'PEXPIRETIME', k])])
+        reads = []
+        for i, key in enumerate(names):
+            kind = looks[0][3 * i][1]
+            for j, what in enumerate((b'TYPE', b'OBJECT ENCODING', b'PEXPIRETIME')):
+                x, y = looks[0][3 * i + j], looks[1][3 * i + j]
+                self.same(what.split() + [key], x, y, kind)
+            reads += self.reads(kind, key)
+        for command, x, y in zip(reads, *both(reads)):
+            self.same(command, x, y)
+        # The deadlines of fields.
+        hashes = [(c[1], flat(x)) for c, x in zip(reads, both(reads)[0]) if c[0] == b'HGETALL' and flat(x)]
+        if self.field_expiry and hashes:
+            lines = []
+            for key, items in hashes:
+                fields = [f[1] for f in items[0::2]]
+                lines.append([b'HPEXPIRETIME', key, b'FIELDS', b'%d' % len(fields)] + fields)
+            # Fields come in either server's own order, so they are asked for in the same order of both.
+            for command, x, y in zip(lines, *both(lines)):
+                self.same(command, x, y)
+
+    field_expiry = True
+
+    @staticmethod
+    def reads(kind, key):
+        return {b'string': [[b'GET', key]], b'list': [[b'LRANGE', key, b'0', b'-1']],
+                b'set': [[b'SMEMBERS', key]], b'hash': [[b'HGETALL', key], [b'HLEN', key]],
+                b'zset': [[b'ZRANGE', key, b'0', b'-1', b'WITHSCORES']]}.get(kind, [])
+
+    def same(self, command, x, y, kind=b''):
+        difference, _ = reply_difference(command, x, y)
+        if difference:
+            what = command[0].decode() + (' ' + command[1].decode() if command[0] == b'OBJECT' else '')
+            detail = ('%s: %s/%s' % (kind.decode(), show(x), show(y))) if what == 'OBJECT ENCODING' else ''
+            raise Mismatch('at the end the contents differ: %s\n  reference: %s\n  weft:      %s' % (
+                words_text(command)[:300], show(x), show(y)), ('KEYSPACE', what, detail))
+
+
+def known_commands(server, names):
+    """Which of the names the server has."""
+    with server.conn() as c:
+        replies = c.pipeline([[b'COMMAND', b'INFO', n.encode()] for n in names])
+    return {n for n, r in zip(names, replies) if r[0] == '*' and r[1] and r[1][0][1]}
+
+
+def start_pair(dut, reference, shards, extra=()):
+    common = ['--proto-max-bulk-len', '512mb']
+    ref = servers.Server(reference, args=common)
+    try:
+        return servers.Server(dut, shards=shards, args=common + list(extra)), ref
+    except Exception:
+        ref.kill()
+        raise
