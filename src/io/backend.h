@@ -82,7 +82,9 @@ struct io_world {
     const struct io_world_ops *ops;
 };
 
-/* The real backends. */
+/* The real backends. The probe answers 0 when this kernel lets us do all that the io_uring backend needs. */
+extern const struct io_world_ops io_uring_world_ops;
+int io_uring_probe(void);
 extern const struct io_world_ops io_epoll_world_ops;
 
 #endif

@@ -27,7 +27,7 @@ void posix_usage(struct io_usage *out);
 int posix_parse_address(const char *text, uint16_t port, union posix_address *out, socklen_t *len);
 int posix_listen_tcp(const char *address, uint16_t port, int backlog, uint16_t *bound_port); /* the fd */
 int posix_listen_unix(const char *path, uint32_t mode, int backlog);                         /* the fd */
-int posix_socket_tcp(int family, bool nonblocking); /* TCP_NODELAY set; the fd */
+int posix_socket(int family, bool nonblocking); /* TCP_NODELAY set unless AF_UNIX; the fd */
 /* As posix_parse_address; an address with a '/' in it is the path of a unix socket. */
 int posix_connect_address(const char *address, uint16_t port, union posix_address *out, socklen_t *len);
 /* A socket whose non-blocking connect has begun (io_epoll.c). -1 with *error. */

@@ -38,12 +38,13 @@ static int fail_and_close(int fd)
     return error;
 }
 
-int posix_socket_tcp(int family, bool nonblocking)
+int posix_socket(int family, bool nonblocking)
 {
     int on = 1;
     int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | (nonblocking ? SOCK_NONBLOCK : 0), 0);
     if (fd < 0) return -errno;
-    if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) < 0) return fail_and_close(fd);
+    if (family != AF_UNIX && setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) < 0)
+        return fail_and_close(fd);
     return fd;
 }
 
@@ -54,7 +55,7 @@ int posix_listen_tcp(const char *address, uint16_t port, int backlog, uint16_t *
     int on = 1;
     int error = posix_parse_address(address, port, &a, &len);
     if (error < 0) return error;
-    int fd = posix_socket_tcp(a.any.sa_family, true);
+    int fd = posix_socket(a.any.sa_family, true);
     if (fd < 0) return fd;
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0) return fail_and_close(fd);
     /* 0.0.0.0 and :: may both be bound on one port only when :: takes no IPv4. */
@@ -78,8 +79,8 @@ int posix_listen_unix(const char *path, uint32_t mode, int backlog)
     /* A socket file that an earlier process left behind is in the way; anything else is not ours to delete.
      */
     if (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode)) unlink(path);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0) return -errno;
+    int fd = posix_socket(AF_UNIX, true);
+    if (fd < 0) return fd;
     if (bind(fd, &a.any, sizeof(a.local)) < 0) return fail_and_close(fd);
     if ((mode != 0 && chmod(path, (mode_t)mode) < 0) || listen(fd, backlog) < 0) {
         int error = fail_and_close(fd);
@@ -106,10 +107,9 @@ int posix_connect(const char *address, uint16_t port, int *error)
     socklen_t len;
     *error = posix_connect_address(address, port, &a, &len);
     if (*error < 0) return -1;
-    int fd = a.any.sa_family == AF_UNIX ? socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)
-                                        : posix_socket_tcp(a.any.sa_family, true);
+    int fd = posix_socket(a.any.sa_family, true);
     if (fd < 0) {
-        *error = a.any.sa_family == AF_UNIX ? -errno : fd;
+        *error = fd;
         return -1;
     }
     if (connect(fd, &a.any, len) == 0 || errno == EINPROGRESS) return fd;

@@ -23,5 +23,7 @@ static void echoes_a_line(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(echoes_a_line)};
-    return cmocka_run_group_tests_name("epoll", tests, NULL, NULL);
+    int failed = cmocka_run_group_tests_name("epoll", tests, NULL, NULL);
+    backend = SUITE_URING;
+    return failed + cmocka_run_group_tests_name("io_uring", tests, NULL, NULL);
 }

@@ -1,0 +1,326 @@
+/* Connections of the io_uring backend: multishot receives into the ring's buffers, sends, and their endings. */
+#include "io/uring.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static struct uring_conn *of_base(struct io_conn *conn)
+{
+    return (struct uring_conn *)conn;
+}
+static struct uring_io *io_of(struct uring_conn *c)
+{
+    return (struct uring_io *)c->base.io;
+}
+
+static bool nothing_in_flight(const struct uring_conn *c)
+{
+    return !c->recv_armed && !c->send_flying && !c->connecting;
+}
+
+void uring_conn_complete(struct uring_io *u, struct uring_conn *c)
+{
+    bool lazy = c->send_done && c->send_lazy && c->send_result >= 0 && !c->connect_done && !c->close_asked;
+    list_remove(&c->out);
+    list_append(lazy ? &u->done_lazy : &u->done, &c->out);
+}
+
+/* A detach or close that was waiting for the last operation to come back can go on. */
+static void complete_if_over(struct uring_io *u, struct uring_conn *c)
+{
+    if ((c->detach_asked || c->close_asked) && nothing_in_flight(c)) uring_conn_complete(u, c);
+}
+
+/* ---- receiving ---- */
+
+static void arm(struct uring_io *u, struct uring_conn *c, bool poll_first)
+{
+    if (c->recv_armed || c->ended || c->paused || c->connecting || c->detach_asked || c->close_asked) return;
+    struct io_uring_sqe *sqe = uring_entry(u, IORING_OP_RECV, c->fd, uring_data(c, TAG_RECV));
+    sqe->flags = IOSQE_BUFFER_SELECT;
+    sqe->buf_group = URING_BUFFER_GROUP;
+    sqe->ioprio = IORING_RECV_MULTISHOT | (poll_first ? IORING_RECVSEND_POLL_FIRST : 0);
+    c->recv_armed = true;
+}
+
+void uring_conn_arm(struct uring_io *u, struct uring_conn *c)
+{
+    arm(u, c, false);
+}
+
+static void disarm(struct uring_io *u, struct uring_conn *c)
+{
+    list_remove(&c->starving);
+    if (!c->recv_armed || c->recv_cancelling) return;
+    uring_cancel(u, uring_data(c, TAG_RECV));
+    c->recv_cancelling = true;
+}
+
+/* Bytes into `out`; joined with the entry before when they continue it in memory. */
+static int put_bytes(struct uring_conn *c, const uint8_t *data, int len, struct io_completion *out, int n)
+{
+    struct io_completion *last = n > 0 ? &out[n - 1] : NULL;
+    if (last != NULL && last->op == IO_RECV && last->user == c->user && last->result > 0 &&
+        last->data + last->result == data) {
+        last->result += len;
+        return n;
+    }
+    out[n] = (struct io_completion){.user = c->user, .op = IO_RECV, .result = len, .data = data};
+    return n + 1;
+}
+
+int uring_on_recv(struct uring_io *u, struct uring_conn *c, const struct io_uring_cqe *cqe,
+                  struct io_completion *out, int n)
+{
+    int result = cqe->res;
+    int bid = cqe->flags & IORING_CQE_F_BUFFER ? (int)(cqe->flags >> IORING_CQE_BUFFER_SHIFT) : -1;
+    if (!(cqe->flags & IORING_CQE_F_MORE)) c->recv_armed = c->recv_cancelling = false;
+    if (bid >= 0) uring_buffer_used(u, bid);
+    if (result > 0) {
+        CHECK(bid >= 0 && !c->ended);
+        if (!c->close_asked) n = put_bytes(c, u->buffers + (size_t)bid * URING_BUFFER_BYTES, result, out, n);
+    } else if (result == -ENOBUFS) {
+        if (!c->paused && !c->detach_asked && !c->close_asked) list_append(&u->starved, &c->starving);
+    } else if (result != -ECANCELED && result != -EINTR && result != -EAGAIN) {
+        /* While it is being detached the end is left for the next owner, who will see it again. */
+        if (!c->close_asked && !c->detach_asked)
+            out[n++] = (struct io_completion){.user = c->user, .op = IO_RECV, .result = result};
+        c->ended = true;
+    }
+    if (!list_linked(&c->starving)) arm(u, c, true);
+    complete_if_over(u, c);
+    return n;
+}
+
+void uring_recv_pause(struct io_conn *conn)
+{
+    struct uring_conn *c = of_base(conn);
+    c->paused = true;
+    disarm(io_of(c), c);
+}
+
+void uring_recv_resume(struct io_conn *conn)
+{
+    struct uring_conn *c = of_base(conn);
+    c->paused = false;
+    arm(io_of(c), c, false); /* when the cancelled receive has not come back yet, uring_on_recv() arms */
+}
+
+/* ---- sending ---- */
+
+static void submit_send(struct uring_io *u, struct uring_conn *c)
+{
+    struct outgoing *o = &c->outgoing;
+    int count = o->count - o->first;
+    struct io_uring_sqe *sqe;
+    if (count == 1) {
+        struct iovec *v = &o->segments[o->first];
+        sqe = uring_entry(u, IORING_OP_SEND, c->fd, uring_data(c, TAG_SEND));
+        sqe->addr = (uintptr_t)v->iov_base;
+        sqe->len = v->iov_len > INT32_MAX ? INT32_MAX : (uint32_t)v->iov_len;
+    } else {
+        c->message = (struct msghdr){.msg_iov = &o->segments[o->first], .msg_iovlen = (size_t)count};
+        sqe = uring_entry(u, IORING_OP_SENDMSG, c->fd, uring_data(c, TAG_SEND));
+        sqe->addr = (uintptr_t)&c->message;
+        sqe->len = 1;
+    }
+    sqe->msg_flags = MSG_NOSIGNAL | MSG_WAITALL; /* the kernel goes on after a short send */
+    c->send_flying = true;
+}
+
+static void finish_send(struct uring_io *u, struct uring_conn *c, int64_t result)
+{
+    c->send_result = result;
+    c->send_done = true;
+    uring_conn_complete(u, c);
+}
+
+void uring_on_send(struct uring_io *u, struct uring_conn *c, int result)
+{
+    c->send_flying = false;
+    bool again = result == -EINTR || result == -EAGAIN;
+    if (result > 0) outgoing_advance(&c->outgoing, (size_t)result);
+    if (result < 0 && !again)
+        finish_send(u, c, result);
+    else if (outgoing_done(&c->outgoing))
+        finish_send(u, c, c->outgoing.sent);
+    else if (c->close_asked)
+        finish_send(u, c, -ECANCELED);
+    else
+        submit_send(u, c);
+}
+
+void uring_send(struct io_conn *conn, const struct io_slice *slices, int count, bool lazy)
+{
+    struct uring_conn *c = of_base(conn);
+    struct uring_io *u = io_of(c);
+    CHECK(!c->send_busy && !c->connecting && !c->connect_done && !c->close_asked && !c->detach_asked);
+    c->send_busy = true;
+    c->send_lazy = lazy;
+    c->send_done = false;
+    outgoing_set(&c->outgoing, slices, count);
+    if (outgoing_done(&c->outgoing))
+        finish_send(u, c, 0);
+    else
+        submit_send(u, c);
+}
+
+/* ---- beginning and end ---- */
+
+static struct uring_conn *conn_create(struct uring_io *u, int fd, void *user)
+{
+    struct uring_conn *c = calloc(1, sizeof(*c));
+    if (c == NULL) return NULL;
+    c->base.io = &u->base;
+    c->user = user;
+    c->fd = fd;
+    list_init(&c->out);
+    list_init(&c->starving);
+    list_append(&u->conns, &c->link);
+    return c;
+}
+
+static void conn_free(struct uring_conn *c)
+{
+    list_remove(&c->link);
+    list_remove(&c->out);
+    list_remove(&c->starving);
+    free(c->address);
+    free(c);
+}
+
+void uring_conn_discard(struct uring_conn *c)
+{
+    close(c->fd);
+    conn_free(c);
+}
+
+struct io_conn *uring_attach(struct io *io, io_socket socket, void *user)
+{
+    CHECK(socket >= 0);
+    struct uring_conn *c = conn_create(uring_of(io), (int)socket, user);
+    if (c == NULL) return NULL;
+    arm(uring_of(io), c, true);
+    return &c->base;
+}
+
+struct io_conn *uring_connect(struct io *io, const char *address, uint16_t port, void *user, int *error)
+{
+    struct uring_io *u = uring_of(io);
+    union posix_address a;
+    socklen_t len;
+    *error = posix_connect_address(address, port, &a, &len);
+    if (*error < 0) return NULL;
+    int fd = posix_socket(a.any.sa_family, false);
+    if (fd < 0) {
+        *error = fd;
+        return NULL;
+    }
+    union posix_address *copy = malloc(sizeof(*copy)); /* the kernel reads it when the entry is submitted */
+    struct uring_conn *c = copy != NULL ? conn_create(u, fd, user) : NULL;
+    if (c == NULL) {
+        free(copy);
+        close(fd);
+        *error = -ENOMEM;
+        return NULL;
+    }
+    *copy = a;
+    c->address = copy;
+    c->connecting = true;
+    struct io_uring_sqe *sqe = uring_entry(u, IORING_OP_CONNECT, fd, uring_data(c, TAG_CONNECT));
+    sqe->addr = (uintptr_t)copy;
+    sqe->off = len;
+    return &c->base;
+}
+
+void uring_on_connect(struct uring_io *u, struct uring_conn *c, int result)
+{
+    c->connecting = false;
+    c->connect_done = true;
+    c->connect_result = c->close_asked ? -ECANCELED : result;
+    if (result < 0) c->ended = true;
+    free(c->address);
+    c->address = NULL;
+    arm(u, c, true);
+    uring_conn_complete(u, c);
+}
+
+void uring_detach(struct io_conn *conn)
+{
+    struct uring_conn *c = of_base(conn);
+    struct uring_io *u = io_of(c);
+    CHECK(!c->send_busy && !c->connecting && !c->connect_done && !c->close_asked && !c->detach_asked);
+    c->detach_asked = true;
+    disarm(u, c);
+    complete_if_over(u, c);
+}
+
+void uring_close_conn(struct io_conn *conn)
+{
+    struct uring_conn *c = of_base(conn);
+    struct uring_io *u = io_of(c);
+    CHECK(!c->close_asked && !c->detach_asked);
+    c->close_asked = true;
+    disarm(u, c);
+    if (c->send_flying) uring_cancel(u, uring_data(c, TAG_SEND));
+    if (c->connecting) uring_cancel(u, uring_data(c, TAG_CONNECT));
+    complete_if_over(u, c);
+}
+
+void uring_discard(struct io *io, io_socket socket)
+{
+    CHECK(socket >= 0);
+    close((int)socket);
+}
+
+/* Puts out what `c` has to say, in order; `c` may be gone afterwards, or back in `done` for want of room. */
+static int put_conn(struct uring_io *u, struct uring_conn *c, struct io_completion *out, int n, int max)
+{
+    if (c->connect_done && n < max) {
+        out[n++] = (struct io_completion){.user = c->user, .op = IO_CONNECT, .result = c->connect_result};
+        c->connect_done = false;
+    }
+    if (c->send_done && n < max) {
+        out[n++] = (struct io_completion){.user = c->user, .op = IO_SENT, .result = c->send_result};
+        c->send_done = c->send_busy = false;
+    }
+    bool over = (c->detach_asked || c->close_asked) && nothing_in_flight(c);
+    if ((over || c->connect_done || c->send_done) && n == max) {
+        uring_conn_complete(u, c);
+        return n;
+    }
+    if (!over) return n;
+    out[n++] = (struct io_completion){.user = c->user,
+                                      .op = c->detach_asked ? IO_DETACHED : IO_CLOSED,
+                                      .socket = c->detach_asked ? c->fd : IO_SOCKET_NONE};
+    if (c->close_asked) close(c->fd);
+    conn_free(c);
+    return n;
+}
+
+int uring_put_done(struct uring_io *u, struct list *list, struct io_completion *out, int n, int max)
+{
+    while (!list_empty(list) && n < max) {
+        struct uring_conn *c = LIST_OWNER(list->next, struct uring_conn, out);
+        list_remove(&c->out);
+        n = put_conn(u, c, out, n, max);
+    }
+    return n;
+}
+
+int uring_set_keepalive(struct io_conn *conn, int seconds)
+{
+    return posix_set_keepalive(of_base(conn)->fd, seconds);
+}
+void uring_peer_address(struct io_conn *conn, char *buf)
+{
+    posix_peer_address(of_base(conn)->fd, buf);
+}
+void uring_local_address(struct io_conn *conn, char *buf)
+{
+    posix_local_address(of_base(conn)->fd, buf);
+}
+int64_t uring_conn_fd(struct io_conn *conn)
+{
+    return of_base(conn)->fd;
+}
