@@ -71,6 +71,18 @@ test: deps-test all
 	$(MAKE) unit
 	$(PY) test/run.py
 
+# Each test/fuzz/*_fuzz.c is a libFuzzer program; seeds are in test/fuzz/seeds/<name>/, what a run learns stays in
+# build/fuzz/corpus/<name>/.
+FUZZ_SECONDS ?= 60
+FUZZERS := $(patsubst test/fuzz/%_fuzz.c,%,$(wildcard test/fuzz/*_fuzz.c))
+fuzz: ; $(MAKE) MODE=fuzz CC=clang $(FUZZERS:%=fuzz-%)
+fuzz-%: build/fuzz/%_fuzz
+	mkdir -p build/fuzz/corpus/$* test/fuzz/seeds/$*
+	$< -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 -verbosity=0 -artifact_prefix=build/fuzz/$*- \
+	    build/fuzz/corpus/$* test/fuzz/seeds/$*
+build/fuzz/%_fuzz: build/fuzz/test/fuzz/%_fuzz.o build/fuzz/libweft.a
+	$(CC) $(CFLAGS) -fsanitize=fuzzer,address,undefined -o $@ $^ $(LDLIBS)
+
 bench: all
 	bench/run.sh
 

@@ -215,9 +215,12 @@ static inline bool parse_quick(const struct resp_limits *limits, const char *dat
 
 /* ---- the careful way ---- */
 
+/* For good: the same error comes again, whatever follows. */
 static int broken(struct resp_parser *parser, const char *error)
 {
     parser->error = error;
+    parser->at = SIZE_MAX; /* keeps the quick way away */
+    parser->need = 0;
     return RESP_ERROR;
 }
 
@@ -387,6 +390,7 @@ static __attribute__((noinline)) int parse_careful(struct resp_parser *parser,
     uint32_t before = args->count;
     size_t skipped = 0;
     *consumed = 0;
+    if (parser->error != NULL) return RESP_ERROR;
     while (skipped < len) {
         size_t used = 0;
         int result = data[skipped] == '*'

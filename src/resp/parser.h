@@ -6,7 +6,7 @@
  *   RESP_MORE       a command is incomplete. *consumed bytes (empty commands before it) are done with; keep
  * the others and call again with them and more. The parser remembers how far it came and looks at no byte
  *                   twice, whatever the splits. Until parser->need bytes are there, calling is pointless.
- *   RESP_ERROR      the stream is broken: send resp_parser_error() and close. The parser is of no more use.
+ *   RESP_ERROR      the stream is broken: send resp_parser_error() and close. Every further call says so too.
  *   RESP_NO_MEMORY  nothing was consumed; close.
  *
  * Both wire forms: multibulk ("*2\r\n$3\r\nGET\r\n$1\r\nk\r\n") and inline ("GET k\r\n", with quotes and
