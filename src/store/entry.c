@@ -178,6 +178,16 @@ bool entry_set_deadline(struct entry *entry, int64_t deadline_ms)
     return true;
 }
 
+bool entry_file_again(struct entry *entry)
+{
+    struct partition *partition = entry->partition;
+    int64_t deadline_ms = item_deadline(entry->item), file_at = filing_time(entry, deadline_ms);
+    if (file_at == INT64_MAX) return entry_set_deadline(entry, ITEM_NO_DEADLINE);
+    wheel_remove(&partition->wheel, &partition->slab, *entry->slot);
+    wheel_file(&partition->wheel, &partition->slab, *entry->slot, file_at);
+    return true;
+}
+
 /* ---- reading ---- */
 
 static int64_t load_int(const uint8_t *bytes, uint32_t len)

@@ -37,6 +37,9 @@ void entry_expire(struct entry *entry);
 /* Sets the key's deadline (or none) and files the item; keeps P4. False: no memory. Emits nothing. */
 bool entry_set_deadline(struct entry *entry, int64_t deadline_ms);
 
+/* Files an item that is in the wheel anew, at its deadline or its fields' earliest; drops an expiry block that nobody needs. */
+bool entry_file_again(struct entry *entry);
+
 /* expire.c: an item that the wheel gave out is due: its key dies, or fields of its hash, or it is filed again. */
 void store_expire_item(struct partition *partition, slab_handle handle, int *steps);
 

@@ -109,6 +109,7 @@ bool entry_find(struct entry *entry, struct partition *partition, const struct k
         entry_expire(entry);
         return false;
     }
+    if (partition->env->config->maxmemory_bytes) table_touch(entry->slot);
     return true;
 }
 
@@ -225,26 +226,10 @@ bool partition_evict(struct partition *partition)
         if (random && !only_volatile)
             slot = table_random(&keyspace->table, &partition->slab, partition->env->prng);
         else
-            slot = table_clock(&keyspace->table, &partition->slab, &partition->clock_hand[random],
+            slot = table_clock(&keyspace->table, &partition->slab, &partition->clock_hand,
                                only_volatile ? is_volatile : NULL, partition, random);
         if (slot) return evict_slot(partition, k, slot);
     }
     return false;
 }
 
-/* ---- WATCH ---- */
-
-uint64_t partition_watch(struct partition *partition, const struct key *key)
-{
-    return watch_add(&partition->watches, key->name, key->hash, partition->keyspace_of_db[key->db]);
-}
-
-uint64_t partition_watch_token(struct partition *partition, const struct key *key)
-{
-    return watch_token(partition->watches, key->name, key->hash, partition->keyspace_of_db[key->db]);
-}
-
-void partition_unwatch(struct partition *partition, const struct key *key)
-{
-    watch_remove(&partition->watches, key->name, key->hash, partition->keyspace_of_db[key->db]);
-}

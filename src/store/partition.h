@@ -63,6 +63,7 @@ struct partition {
     uint8_t *keyspace_of_db; /* SWAPDB exchanges two of these */
     struct watch_table *watches; /* NULL when no key is watched */
     struct wheel wheel;
+    uint64_t clock_hand; /* eviction: where CLOCK goes on */
     uint16_t id, databases;
 };
 
@@ -132,11 +133,5 @@ static inline int64_t partition_next_expiry_ms(const struct partition *partition
 }
 /* Evicts one key by the configured policy; false when the policy finds none here. */
 bool partition_evict(struct partition *partition);
-
-/* ---- WATCH: by change, not by value ---- */
-/* Begins to watch; the token changes whenever the key does. Balanced by partition_unwatch. */
-uint64_t partition_watch(struct partition *partition, const struct key *key);
-uint64_t partition_watch_token(struct partition *partition, const struct key *key);
-void partition_unwatch(struct partition *partition, const struct key *key);
 
 #endif

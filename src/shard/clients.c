@@ -1,0 +1,405 @@
+/* Clients: sessions as connections: accepted on shard 0, served where there are fewest, closed, limited, moved. */
+#include "shard/internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define MOVE_SLICE 64 /* sessions that begin to move per cron tick */
+
+/* ---- accepting (shard 0) ---- */
+
+static uint16_t emptiest(const struct shard *shard)
+{
+    uint16_t best = 0;
+    for (uint16_t i = 1; i < shard->shard_count; i++)
+        if (shard->clients_on[i] < shard->clients_on[best]) best = i;
+    return best;
+}
+
+static void refuse_socket(struct shard *shard, io_socket socket, const char *text)
+{
+    shard->stats.rejected_connections++;
+    struct session *s = session_create(shard, 0, shard->now_us);
+    struct io_conn *conn = s ? io_attach(shard->io, socket, s) : NULL;
+    if (!conn) {
+        if (s) session_destroy(s);
+        io_discard(shard->io, socket);
+        return;
+    }
+    s->conn = conn;
+    s->flags = SESSION_CLOSE_AFTER_REPLY;
+    reply_error(&s->out, text);
+    shard_want_output(shard, s);
+}
+
+void clients_accepted(struct shard *shard, io_socket socket, bool is_unix, int64_t error)
+{
+    if (error < 0 || socket == IO_SOCKET_NONE) return;
+    shard->stats.connections++;
+    if (shard->client_count >= (uint64_t)shard->config.maxclients) {
+        refuse_socket(shard, socket, "ERR max number of clients reached");
+        return;
+    }
+    uint16_t target = shard->quiet ? 0 : emptiest(shard);
+    uint64_t id = ++shard->next_client_id;
+    shard->client_count++;
+    if (target != shard->index) {
+        struct message *message = mail_reserve_data(shard, target);
+        if (message) {
+            message->kind = MESSAGE_SOCKET;
+            message->words[0] = (uint64_t)socket;
+            message->words[1] = id;
+            message->words[2] = is_unix;
+            shard->clients_on[target]++;
+            return;
+        }
+    }
+    shard->clients_on[shard->index]++;
+    clients_adopt(shard, socket, id, is_unix);
+}
+
+void clients_ended(struct shard *shard, uint16_t on, uint32_t count)
+{
+    CHECK(shard->index == 0 && shard->clients_on[on] >= count);
+    shard->clients_on[on] -= count;
+    shard->client_count -= count;
+}
+
+/* ---- a session's life ---- */
+
+static void link_session(struct shard *shard, struct session *s)
+{
+    s->shard = shard;
+    s->all_previous = NULL;
+    s->all_next = shard->sessions;
+    if (shard->sessions) shard->sessions->all_previous = s;
+    shard->sessions = s;
+    shard->session_count++;
+}
+
+static void unlink_session(struct shard *shard, struct session *s)
+{
+    if (s->all_previous)
+        s->all_previous->all_next = s->all_next;
+    else if (shard->sessions == s)
+        shard->sessions = s->all_next;
+    else
+        return; /* a refused one was never linked */
+    if (s->all_next) s->all_next->all_previous = s->all_previous;
+    shard->session_count--;
+}
+
+static void count_end(struct shard *shard)
+{
+    if (shard->index == 0)
+        clients_ended(shard, 0, 1);
+    else
+        shard->ended_sessions++;
+}
+
+void clients_adopt(struct shard *shard, io_socket socket, uint64_t id, bool is_unix)
+{
+    struct session *s = session_create(shard, id, shard->now_us);
+    struct io_conn *conn = s ? io_attach(shard->io, socket, s) : NULL;
+    if (!conn) {
+        if (s) session_destroy(s);
+        io_discard(shard->io, socket);
+        count_end(shard);
+        return;
+    }
+    s->conn = conn;
+    s->fd = io_conn_fd(conn);
+    if (is_unix) s->flags |= SESSION_UNIX;
+    if (shard->config.requirepass.len == 0) s->flags |= SESSION_AUTHENTICATED;
+    io_peer_address(conn, s->address);
+    io_local_address(conn, s->local_address);
+    if (shard->config.tcp_keepalive_s && !is_unix) io_set_keepalive(conn, (int)shard->config.tcp_keepalive_s);
+    link_session(shard, s);
+    bool is_loopback = is_unix || strncmp(s->address, "127.", 4) == 0 || strncmp(s->address, "[::1]", 5) == 0;
+    if (shard->config.protected_mode && shard->config.requirepass.len == 0 && !is_loopback) {
+        reply_error(&s->out, "DENIED weft runs in protected mode: no password is set and this client does not come "
+                             "from the loopback interface. Set a password (requirepass), or switch protected-mode "
+                             "off, or connect from the same machine.");
+        s->flags |= SESSION_CLOSE_AFTER_REPLY;
+        shard_want_output(shard, s);
+    }
+}
+
+static void remove_from_list(struct session **list, struct session *s)
+{
+    for (struct session **link = list; *link; link = &(*link)->ready_next) {
+        if (*link != s) continue;
+        *link = s->ready_next;
+        s->ready_next = NULL;
+        return;
+    }
+}
+
+/* A closing session waits for nothing any more. */
+static void stop_waiting(struct shard *shard, struct session *s)
+{
+    switch ((enum session_block)s->block) {
+    case SESSION_WAITS_PARTITION: remove_from_list(&shard->partition_waiters, s); break;
+    case SESSION_WAITS_CREDIT: remove_from_list(&shard->credit_waiters, s); break;
+    case SESSION_WAITS_PAUSE: remove_from_list(&shard->pause_waiters, s); break;
+    case SESSION_WAITS_RESHARD: remove_from_list(&shard->reshard_waiters, s); break;
+    default: break;
+    }
+    s->block = SESSION_RUNNING;
+}
+
+void clients_close(struct shard *shard, struct session *s)
+{
+    if (s->flags & SESSION_CLOSING) return;
+    s->flags |= SESSION_CLOSING;
+    stop_waiting(shard, s);
+    if (s->conn) io_close(s->conn);
+}
+
+/* Watched keys are given up like UNWATCH does it: with their partitions held. */
+static bool give_up_watches(struct shard *shard, struct session *s)
+{
+    if (s->borrow && !s->borrow->complete) return false;
+    if (s->watch_count) {
+        struct bitmap256 wanted = {0};
+        if (!s->borrow) {
+            session_watch_partitions(s, &wanted);
+            if (!borrow_begin(shard, s, wanted)) return false;
+        } else {
+            session_watch_partitions(s, &wanted);
+            if (!bitmap_covers(s->borrow->held, wanted)) {
+                borrow_end(shard, s);
+                return give_up_watches(shard, s);
+            }
+        }
+        session_unwatch(s, shard->node->partitions);
+    }
+    if (s->borrow) borrow_end(shard, s);
+    return true;
+}
+
+void clients_release_if_done(struct shard *shard, struct session *s)
+{
+    bool idle = s->inflight == 0 && !s->block && s->tail_len == 0 && !s->input;
+    if (s->flags & SESSION_PEER_END && idle && !(s->flags & SESSION_CLOSING) && session_output_bytes(s) == 0)
+        clients_close(shard, s);
+    if (!(s->flags & SESSION_CLOSED) || s->flags & (SESSION_READY | SESSION_OUTPUT) || s == shard->executing) return;
+    if (s->inflight || s->scatter || s->input || !give_up_watches(shard, s)) return;
+    unlink_session(shard, s);
+    bool counted = s->id != 0;
+    if (s->flags & SESSION_MONITOR) telemetry_monitor_end(shard, s);
+    session_destroy(s);
+    if (counted) count_end(shard);
+}
+
+void clients_closed(struct shard *shard, struct session *s)
+{
+    s->conn = NULL;
+    s->flags |= SESSION_CLOSED | SESSION_CLOSING;
+    free(s->sending);
+    s->sending = NULL;
+    s->sending_len = 0;
+    clients_release_if_done(shard, s);
+}
+
+/* ---- input ---- */
+
+void clients_received(struct shard *shard, struct session *s, const struct io_completion *completion)
+{
+    if (s->flags & (SESSION_CLOSING | SESSION_CLOSE_AFTER_REPLY)) return;
+    if (completion->result <= 0) {
+        /* What was received before the end is still executed, as Redis does; then the connection goes. */
+        s->flags |= SESSION_PEER_END;
+        bool waits = s->block || s->inflight || s->flags & SESSION_READY;
+        if (completion->result < 0 || !waits) clients_close(shard, s);
+        return;
+    }
+    size_t len = (size_t)completion->result;
+    s->bytes_in += len;
+    shard->stats.bytes_in += len;
+    s->last_active_us = shard->now_us;
+    if (LIKELY(!s->tail_len && !s->block && !s->input)) {
+        s->input = (const char *)completion->data;
+        s->input_len = len;
+        s->input_at = 0;
+        shard_set_ready(shard, s);
+        return;
+    }
+    if (s->input && !session_keep_input(s)) {
+        clients_close(shard, s);
+        return;
+    }
+    if (!session_append_tail(s, completion->data, len)) {
+        clients_close(shard, s);
+        return;
+    }
+    if (s->tail_len > shard->config.client_query_buffer_limit_bytes) {
+        shard->stats.query_limit_closed++;
+        clients_close(shard, s);
+        return;
+    }
+    if (!s->block && s->tail_len >= s->parser.need) shard_set_ready(shard, s);
+}
+
+/* ---- output ---- */
+
+static char *pool_get(struct shard *shard)
+{
+    return shard->reply_pool_count ? shard->reply_pool[--shard->reply_pool_count] : malloc(REPLY_POOL_BYTES);
+}
+
+static void pool_put(struct shard *shard, char *buffer, size_t capacity)
+{
+    if (capacity == REPLY_POOL_BYTES && shard->reply_pool_count < REPLY_POOL_MAX)
+        shard->reply_pool[shard->reply_pool_count++] = buffer;
+    else
+        free(buffer);
+}
+
+void clients_provide_buffer(struct shard *shard, struct session *s)
+{
+    if (LIKELY(s->out.begin)) return;
+    char *buffer = pool_get(shard);
+    if (buffer) reply_attach(&s->out, buffer, REPLY_POOL_BYTES);
+}
+
+static void enforce_output_limit(struct shard *shard, struct session *s)
+{
+    const struct config_output_limit *limit = &shard->config.output_limit[CONFIG_CLIENT_NORMAL];
+    if (LIKELY(!limit->hard_bytes && !limit->soft_bytes)) return;
+    uint64_t bytes = session_output_bytes(s);
+    bool over_soft = limit->soft_bytes && bytes > limit->soft_bytes;
+    if (!over_soft)
+        s->over_soft_limit_since_us = 0;
+    else if (!s->over_soft_limit_since_us)
+        s->over_soft_limit_since_us = shard->now_us;
+    bool soft_long = over_soft && shard->now_us - s->over_soft_limit_since_us >= limit->soft_s * 1000000;
+    if ((limit->hard_bytes && bytes > limit->hard_bytes) || soft_long) {
+        shard->stats.output_limit_closed++;
+        clients_close(shard, s);
+    }
+}
+
+static void send_output(struct shard *shard, struct session *s)
+{
+    if (s->flags & SESSION_CLOSING) return;
+    if (s->out.failed) {
+        clients_close(shard, s);
+        return;
+    }
+    if (!s->sending && reply_len(&s->out)) {
+        s->sending = reply_detach(&s->out, &s->sending_len, &s->sending_capacity);
+        struct io_slice slice = {s->sending, s->sending_len};
+        s->bytes_out += s->sending_len;
+        shard->stats.bytes_out += s->sending_len;
+        io_send(s->conn, &slice, 1);
+    } else if (!s->sending && s->flags & SESSION_CLOSE_AFTER_REPLY && !s->pending) {
+        clients_close(shard, s);
+        return;
+    }
+    enforce_output_limit(shard, s);
+}
+
+void clients_flush_output(struct shard *shard)
+{
+    while (shard->output) {
+        struct session *s = shard->output;
+        shard->output = s->output_next;
+        s->output_next = NULL;
+        s->flags &= ~(uint32_t)SESSION_OUTPUT;
+        send_output(shard, s);
+        clients_release_if_done(shard, s);
+    }
+}
+
+void clients_sent(struct shard *shard, struct session *s, int64_t result)
+{
+    pool_put(shard, s->sending, s->sending_capacity);
+    s->sending = NULL;
+    s->sending_len = s->sending_capacity = 0;
+    if (result < 0)
+        clients_close(shard, s);
+    else if (reply_len(&s->out) || s->flags & (SESSION_CLOSE_AFTER_REPLY | SESSION_PEER_END))
+        shard_want_output(shard, s);
+    if (s->flags & SESSION_MOVING) clients_detach_if_quiet(shard, s);
+}
+
+/* ---- moving to another shard ---- */
+
+void clients_detach_if_quiet(struct shard *shard, struct session *s)
+{
+    if (s->flags & (SESSION_CLOSING | SESSION_READY | SESSION_OUTPUT | SESSION_CLOSE_AFTER_REPLY)) return;
+    if (s->detaching || s->inflight || s->borrow || s->scatter || s->sending || s->pending || s->input ||
+        reply_len(&s->out) || s->block)
+        return;
+    s->detaching = true;
+    io_detach(s->conn);
+}
+
+/* IO_DETACHED: the session goes with its socket. Without a credit it is tried again from cron. */
+void clients_detached(struct shard *shard, struct session *s, io_socket socket)
+{
+    s->conn = NULL;
+    s->moving_socket = socket;
+    clients_ship(shard, s);
+}
+
+bool clients_ship(struct shard *shard, struct session *s)
+{
+    struct message *message = mail_reserve_data(shard, s->moving_to);
+    if (!message) return false;
+    unlink_session(shard, s);
+    message->kind = MESSAGE_SESSION;
+    message->payload = s;
+    message->words[0] = (uint64_t)s->moving_socket;
+    return true;
+}
+
+void clients_take_session(struct shard *shard, struct session *s, io_socket socket)
+{
+    s->flags &= ~(uint32_t)SESSION_MOVING;
+    s->detaching = false;
+    s->moving_socket = IO_SOCKET_NONE;
+    link_session(shard, s);
+    s->conn = io_attach(shard->io, socket, s);
+    if (!s->conn) {
+        io_discard(shard->io, socket);
+        s->flags |= SESSION_CLOSED | SESSION_CLOSING;
+        clients_release_if_done(shard, s);
+        return;
+    }
+    if (s->tail_len) shard_set_ready(shard, s);
+}
+
+/* Shard 0 decides how many leave a shard (reshard.c); here they are picked and, when quiet, detached. */
+void clients_move(struct shard *shard, uint16_t target, uint32_t count)
+{
+    for (struct session *s = shard->sessions; s && count; s = s->all_next) {
+        if (s->flags & (SESSION_MOVING | SESSION_CLOSING)) continue;
+        s->flags |= SESSION_MOVING;
+        s->moving_to = target;
+        count--;
+        clients_detach_if_quiet(shard, s);
+    }
+}
+
+/* ---- periodic ---- */
+
+void clients_cron(struct shard *shard)
+{
+    int64_t timeout_us = shard->config.timeout_s * 1000000;
+    for (struct session *s = shard->sessions, *next; s; s = next) {
+        next = s->all_next;
+        if (s->moving_socket != IO_SOCKET_NONE) {
+            clients_ship(shard, s);
+            continue;
+        }
+        if (s->flags & SESSION_MOVING) clients_detach_if_quiet(shard, s);
+        if (timeout_us && !s->block && !(s->flags & SESSION_MONITOR) &&
+            shard->now_us - s->last_active_us > timeout_us)
+            clients_close(shard, s);
+        else if (!(s->flags & SESSION_CLOSING))
+            enforce_output_limit(shard, s);
+        clients_release_if_done(shard, s);
+    }
+}

@@ -1,0 +1,521 @@
+/* Dispatch: from the bytes of ready sessions to executed commands.
+ *
+ * A round takes up to BATCH_MAX commands from the sessions that have input, in three stages, so that cache misses of
+ * different commands overlap: parse, hash and prefetch the bucket; prefetch the item; execute in order. A command that has to wait
+ * blocks its session: its input is rewound to that command and parsed again when the session is woken. So nothing but raw
+ * bytes is kept for waiting sessions, and a command handler never suspends.
+ *
+ * Order (design: a session's commands take effect in its order): with requests on other shards in flight, a read may
+ * overtake reads, requests to the same shard follow each other in its mailbox, and everything else waits.
+ * `pipeline-order relaxed` lifts that; replies come in order in any case.
+ */
+#include "shard/internal.h"
+
+enum verdict { DONE, WAIT };
+
+static bool is_relaxed(const struct shard *shard)
+{
+    return shard->config.pipeline_order == CONFIG_ORDER_RELAXED;
+}
+
+/* ---- what a command touches ---- */
+
+static uint16_t scan_partition(const struct slice *argv)
+{
+    uint64_t cursor = 0;
+    number_parse_u64(argv[1].ptr, argv[1].len, &cursor); /* the handler refuses a bad one */
+    return (uint16_t)(cursor & (PARTITION_COUNT - 1));
+}
+
+static uint16_t partition_of_key(struct slice key)
+{
+    return PARTITION_OF_SLOT(key_slot(key.ptr, key.len));
+}
+
+void dispatch_partitions(const struct shard *shard, const struct command *command, const struct slice *argv,
+                         int argc, struct bitmap256 *out)
+{
+    struct command_keys keys;
+    switch ((enum command_route)command->route) {
+    case COMMAND_ROUTE_KEY:
+        if (command->key_first < argc) bitmap_add(out, partition_of_key(argv[command->key_first]));
+        break;
+    case COMMAND_ROUTE_KEYS:
+        if (!command_keys(command, argv, (size_t)argc, &keys)) break;
+        if (keys.unnamed) *out = bitmap_all();
+        for (uint32_t r = 0; r < keys.range_count; r++)
+            for (uint32_t k = 0; k < keys.range[r].count; k++)
+                bitmap_add(out, partition_of_key(argv[keys.range[r].first + k * keys.range[r].step]));
+        break;
+    case COMMAND_ROUTE_ALL: *out = bitmap_all(); break;
+    case COMMAND_ROUTE_SCAN: bitmap_add(out, scan_partition(argv)); break;
+    default: break;
+    }
+}
+
+/* ---- running one command here ---- */
+
+void dispatch_context(struct shard *shard, struct session *session, const struct command *command,
+                      const struct slice *argv, int argc)
+{
+    struct command_context *ctx = &shard->ctx;
+    ctx->argv = argv;
+    ctx->argc = argc;
+    ctx->db = session->db;
+    ctx->in_multi = false;
+    ctx->command = command;
+    ctx->reply = session_reply(session);
+    ctx->reply->resp = session->resp;
+    ctx->session = session;
+    ctx->partition = NULL;
+    ctx->scan_partitions = 0;
+}
+
+void dispatch_call(struct shard *shard, struct command_context *ctx)
+{
+    const struct command *command = ctx->command;
+    struct command_stats *stats = &shard->command_stats[command->id];
+    uint32_t errors = ctx->reply->errors;
+    shard->stats.commands++;
+    stats->calls++;
+    if (command->flags & COMMAND_FAST || command->handler == cmd_get || command->handler == cmd_set) {
+        command->handler(ctx);
+    } else {
+        int64_t start_us = io_monotonic_us(shard->io);
+        command->handler(ctx);
+        int64_t took_us = io_monotonic_us(shard->io) - start_us;
+        stats->ticks_us += (uint64_t)took_us;
+        if (shard->config.slowlog_log_slower_than_us >= 0 && took_us >= shard->config.slowlog_log_slower_than_us &&
+            !(command->flags & COMMAND_SKIP_SLOWLOG))
+            slowlog_add(&shard->slowlog, ctx, took_us, shard->now_us);
+    }
+    if (UNLIKELY(ctx->reply->errors != errors)) {
+        stats->failed++;
+        shard->stats.errors++;
+    }
+}
+
+static bool is_quiet_reply(const struct session *session)
+{
+    return session->flags & (SESSION_REPLY_OFF | SESSION_REPLY_SKIP);
+}
+
+static void call_here(struct shard *shard, struct session *session)
+{
+    struct command_context *ctx = &shard->ctx;
+    size_t before = reply_len(ctx->reply);
+    dispatch_call(shard, ctx);
+    if (UNLIKELY(is_quiet_reply(session))) {
+        session->flags &= ~(uint32_t)SESSION_REPLY_SKIP;
+        reply_truncate(ctx->reply, before);
+    }
+    if (UNLIKELY(session->flags & SESSION_REPLY_SKIP_NEXT)) {
+        session->flags &= ~(uint32_t)SESSION_REPLY_SKIP_NEXT;
+        session->flags |= SESSION_REPLY_SKIP;
+    }
+    session->commands++;
+    session->last_command = ctx->command;
+}
+
+/* ---- refusals before a command runs ---- */
+
+static void refuse(struct shard *shard, struct session *session, const char *error)
+{
+    struct reply *reply = session_reply(session);
+    reply->resp = session->resp;
+    if (!is_quiet_reply(session)) reply_error(reply, error);
+    session->flags &= ~(uint32_t)SESSION_REPLY_SKIP;
+    if (session->in_multi) session->multi.dirty = true;
+    shard->stats.errors++;
+}
+
+static void refuse_unknown(struct shard *shard, struct session *session, const struct request *request,
+                           const struct slice *argv)
+{
+    char text[512];
+    size_t n = 0;
+    if (request->container) {
+        int shown = argv[1].len < 128 ? (int)argv[1].len : 128;
+        char upper[COMMAND_NAME_LEN_MAX + 1] = "";
+        for (int i = 0; request->container->name[i]; i++) {
+            char c = request->container->name[i];
+            upper[i] = (char)(c >= 'a' && c <= 'z' ? c - 32 : c);
+        }
+        snprintf(text, sizeof text, "ERR unknown subcommand '%.*s'. Try %s HELP.", shown, argv[1].ptr, upper);
+        refuse(shard, session, text);
+        return;
+    }
+    int shown = argv[0].len < 128 ? (int)argv[0].len : 128;
+    n = (size_t)snprintf(text, sizeof text, "ERR unknown command '%.*s', with args beginning with: ", shown,
+                         argv[0].ptr);
+    size_t args_start = n;
+    for (uint32_t i = 1; i < request->argc && n - args_start < 128; i++) {
+        int left = 128 - (int)(n - args_start);
+        int len = argv[i].len < (size_t)left ? (int)argv[i].len : left;
+        n += (size_t)snprintf(text + n, sizeof text - n, "'%.*s' ", len, argv[i].ptr);
+    }
+    refuse(shard, session, text);
+}
+
+static bool is_transaction_control(const struct command *command)
+{
+    command_handler *h = command->handler;
+    return h == cmd_exec || h == cmd_discard || h == cmd_multi || h == cmd_watch || h == cmd_quit || h == cmd_reset;
+}
+
+/* NULL when the command may run. */
+static const char *reason_to_refuse(struct shard *shard, struct session *session, const struct request *request,
+                                    char *buf, size_t buf_len)
+{
+    const struct command *command = request->command;
+    if (command->status != COMMAND_SUPPORTED || (!command->handler && !command->subcommand_count)) {
+        snprintf(buf, buf_len, "ERR command '%s' is not supported by weft%s", command->full_name,
+                 command->status == COMMAND_LATER ? " yet" : "");
+        return buf;
+    }
+    if (!command_arity_fits(command, request->argc) || !command->handler) {
+        snprintf(buf, buf_len, "ERR wrong number of arguments for '%s' command", command->full_name);
+        return buf;
+    }
+    if (!(session->flags & SESSION_AUTHENTICATED) && !(command->flags & COMMAND_NO_AUTH))
+        return "NOAUTH Authentication required.";
+    if (UNLIKELY(shard->config.maxmemory_bytes != 0)) {
+        unsigned flags = command->flags;
+        if (command->handler == cmd_exec) flags |= session->multi.any_flags;
+        if (!memory_make_room(shard) && flags & COMMAND_DENYOOM)
+            return "OOM command not allowed when used memory > 'maxmemory'.";
+    }
+    if (session->in_multi && command->flags & COMMAND_NO_MULTI)
+        return "ERR Command not allowed inside a transaction";
+    return NULL;
+}
+
+/* ---- routes ---- */
+
+static enum verdict wait_for(struct session *session, struct session **list, enum session_block why)
+{
+    if (list)
+        shard_wait_in(list, session, why);
+    else
+        session->block = (uint8_t)why;
+    return WAIT;
+}
+
+/* May a request for `target` start now, as far as the session's order goes? */
+static bool order_allows(const struct shard *shard, const struct session *session, const struct command *command,
+                         uint16_t target)
+{
+    if (session->inflight == 0 || session->inflight_shard == target) return true;
+    bool is_read = !(command->flags & (COMMAND_WRITE | COMMAND_MAY_REPLICATE));
+    return (is_read && !session->inflight_write) || is_relaxed(shard);
+}
+
+uint16_t dispatch_scannable(const struct shard *shard, uint16_t first)
+{
+    uint16_t n = 0;
+    while (first + n < PARTITION_COUNT && shard->state[first + n] == PARTITION_HOME) n++;
+    return n;
+}
+
+static enum verdict run_on_partition(struct shard *shard, struct session *session, const struct request *request,
+                                     const struct slice *argv, uint16_t partition)
+{
+    const struct command *command = request->command;
+    uint16_t target = shard->owner[partition];
+    if (UNLIKELY(!order_allows(shard, session, command, target)))
+        return wait_for(session, NULL, SESSION_WAITS_REPLIES);
+    if (target != shard->index) {
+        struct request sent = *request;
+        sent.partition = partition;
+        if (!request->staged) sent.key.hash = 0;
+        if (remote_send(shard, session, &sent, argv, target)) return DONE;
+        return wait_for(session, &shard->credit_waiters, SESSION_WAITS_CREDIT);
+    }
+    if (UNLIKELY(shard->state[partition] != PARTITION_HOME)) {
+        session->wait_partition = partition;
+        return wait_for(session, &shard->partition_waiters, SESSION_WAITS_PARTITION);
+    }
+    dispatch_context(shard, session, command, argv, (int)request->argc);
+    struct command_context *ctx = &shard->ctx;
+    if (LIKELY(request->staged)) {
+        ctx->key = request->key;
+        ctx->key.db = session->db;
+        ctx->partition = shard->node->partitions[partition];
+    } else if (command->route == COMMAND_ROUTE_SCAN) {
+        ctx->scan_partitions = dispatch_scannable(shard, partition);
+    }
+    call_here(shard, session);
+    return DONE;
+}
+
+static bool all_home(const struct shard *shard, const struct bitmap256 *partitions)
+{
+    for (int p = bitmap_next(partitions, 0); p >= 0; p = bitmap_next(partitions, (unsigned)p + 1))
+        if (shard->state[p] != PARTITION_HOME) return false;
+    return true;
+}
+
+/* Gathers partitions; true when the command may run now. */
+static bool gather(struct shard *shard, struct session *session, const struct bitmap256 *wanted)
+{
+    if (session->borrow) return session->borrow->complete;
+    if (session->inflight && !is_relaxed(shard)) {
+        session->block = SESSION_WAITS_REPLIES;
+        return false;
+    }
+    if (bitmap_is_empty(wanted) || all_home(shard, wanted)) return true;
+    if (borrow_begin(shard, session, *wanted)) return true;
+    session->block = SESSION_WAITS_BORROW;
+    return false;
+}
+
+static bool needs_session(const struct command *command) { return command->handler == cmd_watch; }
+
+static enum verdict run_on_several(struct shard *shard, struct session *session, const struct request *request,
+                                   const struct slice *argv)
+{
+    struct bitmap256 wanted = {0};
+    dispatch_partitions(shard, request->command, argv, (int)request->argc, &wanted);
+    if (!session->borrow && !needs_session(request->command)) {
+        int first = bitmap_next(&wanted, 0);
+        if (first >= 0 && bitmap_next(&wanted, (unsigned)first + 1) < 0)
+            return run_on_partition(shard, session, request, argv, (uint16_t)first);
+    }
+    if (!gather(shard, session, &wanted)) return WAIT;
+    dispatch_context(shard, session, request->command, argv, (int)request->argc);
+    call_here(shard, session);
+    borrow_end(shard, session);
+    return DONE;
+}
+
+/* Commands of the session itself. Some touch watched keys or run a transaction. */
+static enum verdict run_on_session(struct shard *shard, struct session *session, const struct request *request,
+                                   const struct slice *argv)
+{
+    command_handler *handler = request->command->handler;
+    bool is_exec = handler == cmd_exec;
+    bool ends_watch = is_exec || handler == cmd_discard || handler == cmd_unwatch || handler == cmd_reset;
+    struct bitmap256 wanted = {0};
+    if (ends_watch) session_watch_partitions(session, &wanted);
+    if (is_exec && session->in_multi && !session->multi.dirty)
+        for (uint32_t i = 0; i < session->multi.count; i++) {
+            const struct session_queued *q = &session->multi.items[i];
+            dispatch_partitions(shard, q->command, q->argv, q->argc, &wanted);
+        }
+    if (ends_watch && !gather(shard, session, &wanted)) return WAIT;
+    dispatch_context(shard, session, request->command, argv, (int)request->argc);
+    if (is_exec && session->in_multi) {
+        if (!exec_run(shard, session)) return WAIT;
+    } else {
+        call_here(shard, session);
+    }
+    borrow_end(shard, session);
+    return DONE;
+}
+
+static enum verdict run_scatter(struct shard *shard, struct session *session, const struct request *request,
+                                const struct slice *argv)
+{
+    if (session->inflight && !is_relaxed(shard)) return wait_for(session, NULL, SESSION_WAITS_REPLIES);
+    dispatch_context(shard, session, request->command, argv, (int)request->argc);
+    if (!session->scatter) {
+        size_t before = reply_len(shard->ctx.reply);
+        request->command->handler(&shard->ctx); /* asks, or answers at once (a bad argument, HELP) */
+        if (!session->scatter) {
+            if (is_quiet_reply(session)) reply_truncate(shard->ctx.reply, before);
+            session->flags &= ~(uint32_t)SESSION_REPLY_SKIP;
+            shard->command_stats[request->command->id].calls++;
+            return DONE;
+        }
+        scatter_send(shard, session->scatter);
+    }
+    if (session->scatter->answered < session->scatter->count)
+        return wait_for(session, NULL, SESSION_WAITS_SCATTER);
+    call_here(shard, session);
+    scatter_free(session);
+    return DONE;
+}
+
+static bool is_paused(struct shard *shard, const struct command *command)
+{
+    if (LIKELY(!shard->pause_until_us) || command->handler == cmd_client_unpause ||
+        command->handler == cmd_client_pause)
+        return false;
+    if (shard->pause_until_us <= shard->now_us) return false;
+    return !shard->pause_writes_only || command->flags & (COMMAND_WRITE | COMMAND_MAY_REPLICATE);
+}
+
+static enum verdict run(struct shard *shard, struct session *session, const struct request *request,
+                        const struct slice *argv)
+{
+    const struct command *command = request->command;
+    char buf[160];
+    if (UNLIKELY(!command)) {
+        refuse_unknown(shard, session, request, argv);
+        return DONE;
+    }
+    bool goes_on = session->borrow || session->scatter; /* it was let in before it waited */
+    const char *reason = goes_on ? NULL : reason_to_refuse(shard, session, request, buf, sizeof buf);
+    if (UNLIKELY(reason != NULL)) {
+        shard->command_stats[command->id].rejected++;
+        refuse(shard, session, reason);
+        return DONE;
+    }
+    if (UNLIKELY(session->in_multi) && !is_transaction_control(command)) {
+        if (!session_queue(session, command, argv, (int)request->argc)) {
+            clients_close(shard, session);
+            return DONE;
+        }
+        struct reply *reply = session_reply(session);
+        if (!is_quiet_reply(session)) reply_queued(reply);
+        session->flags &= ~(uint32_t)SESSION_REPLY_SKIP;
+        return DONE;
+    }
+    if (UNLIKELY(!goes_on && is_paused(shard, command)))
+        return wait_for(session, &shard->pause_waiters, SESSION_WAITS_PAUSE);
+    if (UNLIKELY(shard->quiet && !goes_on))
+        return wait_for(session, &shard->reshard_waiters, SESSION_WAITS_RESHARD);
+    if (UNLIKELY(shard->monitors)) telemetry_monitor(shard, session, argv, (int)request->argc);
+    switch ((enum command_route)command->route) {
+    case COMMAND_ROUTE_KEY:
+        return run_on_partition(shard, session, request, argv,
+                                request->staged ? request->partition : partition_of_key(argv[command->key_first]));
+    case COMMAND_ROUTE_SCAN: return run_on_partition(shard, session, request, argv, scan_partition(argv));
+    case COMMAND_ROUTE_KEYS:
+    case COMMAND_ROUTE_ALL: return run_on_several(shard, session, request, argv);
+    case COMMAND_ROUTE_SCATTER: return run_scatter(shard, session, request, argv);
+    case COMMAND_ROUTE_SESSION: break;
+    }
+    return run_on_session(shard, session, request, argv);
+}
+
+/* ---- the three stages ---- */
+
+static void refuse_stream(struct shard *shard, struct session *session)
+{
+    char text[RESP_ERROR_MAX];
+    struct reply *reply = session_reply(session);
+    reply->resp = session->resp;
+    reply_error_bytes(reply, text, resp_parser_error(&session->parser, text));
+    session->flags |= SESSION_CLOSE_AFTER_REPLY;
+    shard->stats.errors++;
+}
+
+static void execute(struct shard *shard, struct request *request)
+{
+    struct session *session = request->session;
+    if (UNLIKELY(session->block || session->flags & (SESSION_CLOSING | SESSION_CLOSE_AFTER_REPLY))) return;
+    const struct slice *argv = shard->args.items + request->args_at;
+    if (UNLIKELY(request->argc == 0)) {
+        refuse_stream(shard, session);
+    } else {
+        shard->executing = session;
+        enum verdict verdict = run(shard, session, request, argv);
+        shard->executing = NULL;
+        if (UNLIKELY(verdict == WAIT)) {
+            DCHECK(session->block);
+            session->input_at = request->start; /* parsed again from here when it is woken */
+            resp_parser_reset(&session->parser);
+        }
+    }
+    shard_want_output(shard, session);
+}
+
+/* Hash, slot and bucket prefetch for a single-key command whose key is here. */
+static void stage(struct shard *shard, struct request *request)
+{
+    const struct command *command = request->command;
+    if (!command || command->route != COMMAND_ROUTE_KEY || command->key_first >= (int)request->argc) return;
+    struct slice name = shard->args.items[request->args_at + (uint32_t)command->key_first];
+    request->partition = partition_of_key(name);
+    request->key = (struct key){.name = name, .hash = key_hash(&shard->env, name), .db = request->session->db};
+    request->staged = true;
+    if (LIKELY(shard->state[request->partition] == PARTITION_HOME))
+        partition_prefetch_bucket(shard->node->partitions[request->partition], &request->key);
+}
+
+/* Parses commands of one session into the round. True when all its input is taken. */
+static bool parse_session(struct shard *shard, struct session *session)
+{
+    struct resp_limits limits = {.bulk_len_max = shard->config.proto_max_bulk_len,
+                                 .unauthenticated = !(session->flags & SESSION_AUTHENTICATED)};
+    while (session->input_at < session->input_len) {
+        if (shard->request_count == BATCH_MAX) return false;
+        struct request *request = &shard->requests[shard->request_count];
+        uint32_t args_at = shard->args.count;
+        size_t consumed = 0;
+        int status = resp_parse(&session->parser, &limits, session->input + session->input_at,
+                                session->input_len - session->input_at, &shard->args, &consumed);
+        size_t start = session->input_at;
+        session->input_at += consumed;
+        if (status == RESP_MORE) return true;
+        if (UNLIKELY(status == RESP_NO_MEMORY)) {
+            clients_close(shard, session);
+            return true;
+        }
+        *request = (struct request){.session = session, .args_at = args_at, .start = (uint32_t)start};
+        shard->request_count++;
+        if (UNLIKELY(status == RESP_ERROR)) {
+            session->input_at = session->input_len;
+            return true;
+        }
+        request->end = (uint32_t)session->input_at;
+        request->argc = shard->args.count - args_at;
+        request->command = command_resolve(shard->args.items + args_at, request->argc, &request->container);
+        stage(shard, request);
+    }
+    return true;
+}
+
+/* Takes commands from ready sessions until the round is full. Returns the sessions that gave some. */
+static int collect(struct shard *shard, struct session **round)
+{
+    int count = 0;
+    while (shard->ready && shard->request_count < BATCH_MAX) {
+        struct session *session = shard->ready;
+        uint32_t before = shard->request_count;
+        bool all = true;
+        if (!session->input) {
+            session->input = session->tail;
+            session->input_len = session->tail_len;
+            session->input_at = 0;
+        }
+        if (!session->block && !(session->flags & (SESSION_CLOSING | SESSION_CLOSE_AFTER_REPLY)))
+            all = parse_session(shard, session);
+        if (shard->request_count > before) round[count++] = session;
+        if (!all) break; /* the round is full; this session stays at the head */
+        shard->ready = session->ready_next;
+        if (!shard->ready) shard->ready_last = NULL;
+        session->ready_next = NULL;
+        session->flags &= ~(uint32_t)SESSION_READY;
+        if (shard->request_count == before) {
+            if (!session_keep_input(session)) clients_close(shard, session);
+            clients_release_if_done(shard, session);
+        }
+    }
+    return count;
+}
+
+static void settle(struct shard *shard, struct session *session)
+{
+    if (session->flags & SESSION_READY && !session->block) return; /* still at the head with more input */
+    if (!session_keep_input(session)) clients_close(shard, session);
+    clients_release_if_done(shard, session);
+}
+
+void dispatch_ready(struct shard *shard)
+{
+    struct session *round[BATCH_MAX];
+    while (shard->ready) {
+        shard->request_count = 0;
+        resp_args_clear(&shard->args);
+        int sessions = collect(shard, round);
+        for (uint32_t i = 0; i < shard->request_count; i++) {
+            struct request *request = &shard->requests[i];
+            if (request->staged && shard->state[request->partition] == PARTITION_HOME)
+                partition_prefetch_item(shard->node->partitions[request->partition], &request->key);
+        }
+        for (uint32_t i = 0; i < shard->request_count; i++) execute(shard, &shard->requests[i]);
+        for (int i = 0; i < sessions; i++) settle(shard, round[i]);
+    }
+}

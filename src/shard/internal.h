@@ -1,0 +1,267 @@
+/* What the files of shard/ share. Nobody else includes it. */
+#ifndef WEFT_SHARD_INTERNAL_H
+#define WEFT_SHARD_INTERNAL_H
+
+#include "base/crc.h"
+#include "base/histogram.h"
+#include "session/session.h"
+#include "shard/shard.h"
+#include "telemetry/slowlog.h"
+
+#define BATCH_MAX        64          /* commands parsed ahead, and requests in one message */
+#define BATCH_BYTES_MAX  (64 * 1024) /* arguments in one message; a single larger request goes alone */
+#define COMPLETIONS_MAX  256
+#define REPLY_POOL_BYTES (16 * 1024)
+#define REPLY_POOL_MAX   128
+
+enum message_kind {
+    /* data lane: requests; each is answered by exactly one control message */
+    MESSAGE_BATCH = 1, /* payload: struct batch */
+    MESSAGE_LEND,      /* words: partitions wanted; payload: the borrow (echoed) */
+    MESSAGE_SCATTER,   /* payload: struct scatter */
+    MESSAGE_SESSION,   /* payload: a struct session with its socket in words[0] */
+    MESSAGE_SOCKET,    /* words[0]: socket, words[1]: client id, words[2]: unix? */
+    MESSAGE_RESHARD,   /* small: phase; words[0]: new shard count */
+    MESSAGE_STOP,
+    /* control lane: answers */
+    MESSAGE_BATCH_DONE,
+    MESSAGE_GRANT,  /* words: partitions; payload: the borrow */
+    MESSAGE_RETURN, /* words: partitions */
+    MESSAGE_SCATTER_DONE,
+    MESSAGE_TAKEN, /* answers SESSION, SOCKET */
+    MESSAGE_RESHARD_DONE,
+    MESSAGE_NOTE, /* unsolicited, small and rare: a session has ended here (token: how many) */
+};
+
+/* One command on its way to another shard and its reply on the way back. */
+struct batch_item {
+    struct session *session; /* the sender's: opaque elsewhere, but equal pointers mean equal sessions */
+    struct session_pending *pending;
+    const struct command *command;
+    uint64_t hash;
+    uint32_t argc;
+    uint32_t args_at;   /* first of its slices in batch->args */
+    uint32_t reply_end; /* its reply ends here in batch->replies */
+    uint16_t partition;
+    uint8_t db, resp;
+    bool parked;
+};
+
+struct batch {
+    struct batch *next;
+    uint16_t from, to;
+    uint32_t count, done;
+    struct batch_item items[BATCH_MAX];
+    struct slice *args; /* while it is built: ptr holds offsets into bytes */
+    uint32_t args_count, args_capacity;
+    char *bytes;
+    size_t bytes_len, bytes_capacity;
+    struct reply replies;
+};
+
+struct request {
+    struct session *session;
+    const struct command *command, *container;
+    struct key key;
+    uint32_t args_at, argc;
+    uint32_t start, end; /* in the session's input; inputs of a turn are below 4 GiB */
+    uint16_t partition;
+    bool staged; /* a single-key command whose key is here: hash and slot are computed */
+};
+
+enum partition_state {
+    PARTITION_ELSEWHERE, /* another shard owns it */
+    PARTITION_HOME,      /* ours, here */
+    PARTITION_LENT,      /* ours; another shard has it, or a session here holds it */
+};
+
+/* What a session is waiting to gather before its command can run. */
+struct borrow {
+    struct session *session;
+    struct borrow *next; /* in a lend queue of the own shard */
+    struct bitmap256 wanted, held;
+    uint16_t asking; /* shard asked last */
+    bool complete;
+};
+
+struct lend_request {
+    struct lend_request *next;
+    struct bitmap256 wanted;
+    struct borrow *borrow;
+    uint16_t from; /* == own index: a session here */
+};
+
+struct scatter {
+    struct session *session;
+    scatter_run *run;
+    void *argument;
+    uint16_t count, answered;
+    uint16_t asked; /* next shard to ask */
+    struct scatter_part parts[];
+};
+
+struct command_stats {
+    uint64_t calls, ticks_us, rejected, failed;
+};
+
+struct shard {
+    struct node *node;
+    struct io *io;
+    uint16_t index, shard_count;
+    bool stopping, stopped;
+    struct config config;
+    struct store_env env;
+    struct prng prng;
+    /* time of this turn */
+    int64_t now_us, now_monotonic_us;
+    /* partitions */
+    uint8_t owner[PARTITION_COUNT];
+    uint8_t state[PARTITION_COUNT]; /* enum partition_state */
+    struct bitmap256 lent;          /* ours, not home */
+    struct lend_request *lend_queue, **lend_queue_end;
+    struct batch *parked, **parked_end; /* batches with items whose partition is lent */
+    struct session *partition_waiters;  /* linked by ready_next */
+    uint64_t keys_seen_lent[PARTITION_COUNT]; /* key counts at lending time, for INFO */
+    /* messages */
+    struct batch *outgoing[SHARDS_MAX]; /* being filled */
+    uint16_t credits[SHARDS_MAX];       /* requests that may still be sent there */
+    struct batch *batch_pool;
+    uint32_t batch_pool_count;
+    uint64_t parked_count;
+    struct bitmap256 returning[SHARDS_MAX]; /* partitions on their way home, merged per turn */
+    uint32_t ended_sessions;                /* to be told to shard 0 */
+    struct borrow *borrow_waiters;          /* for a credit */
+    bool returned;                          /* partitions came home this turn */
+    struct bitmap256 to_wake; /* shards with something published this turn (a set of shard numbers) */
+    /* sessions */
+    struct session *sessions;
+    uint32_t session_count;
+    struct session *ready, *ready_last;
+    struct session *output;
+    struct session *credit_waiters, *pause_waiters, *reshard_waiters;
+    /* shard 0 only */
+    struct io_listener *listeners[CONFIG_BIND_MAX + 1];
+    int listener_count;
+    uint32_t clients_on[SHARDS_MAX];
+    uint32_t client_count;
+    uint64_t next_client_id;
+    struct reshard *reshard;
+    /* execution */
+    struct resp_args args;
+    struct request requests[BATCH_MAX];
+    uint32_t request_count;
+    struct session *executing;
+    char *reply_pool[REPLY_POOL_MAX];
+    uint32_t reply_pool_count;
+    struct command_context ctx;
+    /* CLIENT PAUSE */
+    int64_t pause_until_us;
+    bool pause_writes_only;
+    /* memory */
+    uint64_t used_bytes;    /* of its partitions, as last summed */
+    int64_t leased_bytes;   /* reported to the budget */
+    uint64_t evict_cursor;
+    bool over_limit;
+    /* periodic work */
+    int64_t next_cron_us, next_expiry_ms;
+    int64_t partition_expiry_ms[PARTITION_COUNT];
+    bool active_expire_off; /* DEBUG SET-ACTIVE-EXPIRE 0 */
+    bool quiet; /* reshard: nothing new is started */
+    /* telemetry */
+    struct command_stats *command_stats; /* by command id */
+    struct shard_stats {
+        uint64_t commands, connections, rejected_connections, bytes_in, bytes_out, hops, batches, borrows, errors;
+        uint64_t evict_cycles, expire_cycles, output_limit_closed, query_limit_closed;
+    } stats;
+    struct slowlog slowlog;
+    uint32_t monitors; /* sessions in MONITOR on any shard */
+};
+
+/* ---- shard.c ---- */
+void shard_set_ready(struct shard *shard, struct session *session);
+void shard_want_output(struct shard *shard, struct session *session);
+void shard_wake_list(struct shard *shard, struct session **list); /* puts a whole list into ready */
+void shard_wait_in(struct session **list, struct session *session, enum session_block why);
+
+/* ---- dispatch.c ---- */
+void dispatch_ready(struct shard *shard);
+/* Fills ctx for a command of a session that runs here. */
+void dispatch_context(struct shard *shard, struct session *session, const struct command *command,
+                      const struct slice *argv, int argc);
+/* Runs ctx's handler with statistics; reply, key and partition are set. */
+void dispatch_call(struct shard *shard, struct command_context *ctx);
+/* Adds the partitions a command's keys (or scan cursor) need. */
+void dispatch_partitions(const struct shard *shard, const struct command *command, const struct slice *argv,
+                         int argc, struct bitmap256 *out);
+
+/* How many partitions from `first` on are home: what one SCAN call may walk. */
+uint16_t dispatch_scannable(const struct shard *shard, uint16_t first);
+
+/* ---- exec.c ---- */
+/* Runs (or goes on with) the transaction; its partitions are held. False: waits for a scatter. */
+bool exec_run(struct shard *shard, struct session *session);
+
+/* ---- remote.c: single-key commands on other shards ---- */
+/* Puts the request into the batch for its shard. False: no credit or memory; nothing changed. */
+bool remote_send(struct shard *shard, struct session *session, const struct request *request,
+                 const struct slice *argv, uint16_t target);
+void remote_flush(struct shard *shard);
+void remote_run_batch(struct shard *shard, struct batch *batch);
+void remote_run_parked(struct shard *shard);
+void remote_take_replies(struct shard *shard, struct batch *batch);
+void batch_free(struct batch *batch);
+
+/* ---- lend.c: partitions of several shards for one command ---- */
+/* Begins to gather; true when everything is held at once. Sets session->borrow. */
+bool borrow_begin(struct shard *shard, struct session *session, struct bitmap256 wanted);
+void borrow_granted(struct shard *shard, struct borrow *borrow, struct bitmap256 granted);
+void borrow_continue(struct shard *shard, struct borrow *borrow);
+void borrow_end(struct shard *shard, struct session *session);
+void lend_asked(struct shard *shard, uint16_t from, struct borrow *borrow, struct bitmap256 wanted);
+void lend_returned(struct shard *shard, struct bitmap256 partitions);
+void lend_grant_waiting(struct shard *shard);
+
+/* ---- mail.c ---- */
+struct message *mail_reserve_data(struct shard *shard, uint16_t to); /* takes a credit; NULL: none left */
+struct message *mail_reserve_control(struct shard *shard, uint16_t to);
+void mail_publish(struct shard *shard);
+void mail_receive(struct shard *shard);
+bool mail_is_empty(struct shard *shard);
+
+/* ---- scatter.c ---- */
+void scatter_send(struct shard *shard, struct scatter *scatter);
+void scatter_run_here(struct shard *shard, struct scatter *scatter);
+void scatter_answered(struct shard *shard, struct scatter *scatter);
+void scatter_free(struct session *session);
+
+/* ---- clients.c: accepting, closing, limits, output ---- */
+void clients_accepted(struct shard *shard, io_socket socket, bool is_unix, int64_t error);
+void clients_adopt(struct shard *shard, io_socket socket, uint64_t id, bool is_unix);
+void clients_received(struct shard *shard, struct session *session, const struct io_completion *completion);
+void clients_sent(struct shard *shard, struct session *session, int64_t result);
+void clients_closed(struct shard *shard, struct session *session);
+void clients_close(struct shard *shard, struct session *session); /* now */
+void clients_flush_output(struct shard *shard);
+void clients_release_if_done(struct shard *shard, struct session *session);
+void clients_cron(struct shard *shard);
+void clients_ended(struct shard *shard, uint16_t on, uint32_t count); /* shard 0 keeps count */
+void clients_take_session(struct shard *shard, struct session *session, io_socket socket);
+/* Begins to send `count` sessions to `target`. */
+void clients_move(struct shard *shard, uint16_t target, uint32_t count);
+void clients_detach_if_quiet(struct shard *shard, struct session *session);
+void clients_detached(struct shard *shard, struct session *session, io_socket socket);
+bool clients_ship(struct shard *shard, struct session *session);
+/* A session without an output buffer gets one from the pool. */
+void clients_provide_buffer(struct shard *shard, struct session *session);
+
+/* ---- memory.c ---- */
+void memory_sum(struct shard *shard);          /* once per turn with writes */
+void memory_note_lent(struct shard *shard, uint16_t partition);
+bool memory_make_room(struct shard *shard);    /* false: over the limit and nothing can be evicted */
+void memory_expire(struct shard *shard, int64_t deadline_us);
+
+/* ---- reshard.c ---- */
+void reshard_message(struct shard *shard, const struct message *message);
+void reshard_step(struct shard *shard);
+bool reshard_request(struct shard *shard, uint16_t count);
+#endif

@@ -1,0 +1,160 @@
+/* Mail: the two lanes between actors. Requests take a credit and go by the data lane; answers bring it back by the control
+ * lane, which always has room for them: CONTROL_SLOTS >= 2 * DATA_SLOTS, and what is not an answer (returns of
+ * partitions, notes) uses at most the other half and waits, merged, when that is full.
+ *
+ * Wake-up: a consumer announces that it sleeps, then looks at its rings once more; a producer publishes, then looks at the
+ * announcement; a full fence stands between on both sides, so one of the two sees the other. Model: test/spin/mailbox.pml.
+ */
+#include "shard/internal.h"
+
+struct message *mail_reserve_data(struct shard *shard, uint16_t to)
+{
+    CHECK(to != shard->index);
+    if (shard->credits[to] == 0) return NULL;
+    struct message *message = ring_reserve(shard->node->rings[shard->index][to][LANE_DATA]);
+    CHECK(message); /* credits <= DATA_SLOTS */
+    shard->credits[to]--;
+    bitmap_add(&shard->to_wake, to);
+    *message = (struct message){.from = (uint8_t)shard->index};
+    return message;
+}
+
+struct message *mail_reserve_control(struct shard *shard, uint16_t to)
+{
+    struct message *message = ring_reserve(shard->node->rings[shard->index][to][LANE_CONTROL]);
+    CHECK(message);
+    bitmap_add(&shard->to_wake, to);
+    *message = (struct message){.from = (uint8_t)shard->index};
+    return message;
+}
+
+static bool has_spare_control(struct shard *shard, uint16_t to)
+{
+    return ring_room(shard->node->rings[shard->index][to][LANE_CONTROL]) > DATA_SLOTS;
+}
+
+static void send_merged(struct shard *shard, uint16_t to)
+{
+    if (!bitmap_is_empty(&shard->returning[to]) && has_spare_control(shard, to)) {
+        struct message *message = mail_reserve_control(shard, to);
+        message->kind = MESSAGE_RETURN;
+        memcpy(message->words, &shard->returning[to], sizeof shard->returning[to]);
+        shard->returning[to] = (struct bitmap256){0};
+    }
+    if (to == 0 && shard->ended_sessions && has_spare_control(shard, to)) {
+        struct message *message = mail_reserve_control(shard, to);
+        message->kind = MESSAGE_NOTE;
+        message->token = shard->ended_sessions;
+        shard->ended_sessions = 0;
+    }
+}
+
+void mail_publish(struct shard *shard)
+{
+    struct node *node = shard->node;
+    for (uint16_t to = 0; to < shard->shard_count; to++)
+        if (to != shard->index) send_merged(shard, to);
+    if (bitmap_is_empty(&shard->to_wake)) return;
+    for (int to = bitmap_next(&shard->to_wake, 0); to >= 0; to = bitmap_next(&shard->to_wake, (unsigned)to + 1)) {
+        ring_publish(node->rings[shard->index][to][LANE_CONTROL]);
+        ring_publish(node->rings[shard->index][to][LANE_DATA]);
+    }
+    atomic_thread_fence(memory_order_seq_cst);
+    for (int to = bitmap_next(&shard->to_wake, 0); to >= 0; to = bitmap_next(&shard->to_wake, (unsigned)to + 1)) {
+        if (atomic_load_explicit(&node->sleeping[to], memory_order_relaxed) &&
+            atomic_exchange(&node->sleeping[to], false))
+            io_wake(shard_io(node->shards[to]));
+    }
+    shard->to_wake = (struct bitmap256){0};
+}
+
+bool mail_is_empty(struct shard *shard)
+{
+    for (uint16_t from = 0; from < shard->shard_count; from++) {
+        if (from == shard->index) continue;
+        for (int lane = 0; lane < LANE_COUNT; lane++)
+            if (!ring_is_empty(shard->node->rings[from][shard->index][lane])) return false;
+    }
+    return true;
+}
+
+static struct bitmap256 partitions_in(const struct message *message)
+{
+    struct bitmap256 partitions;
+    memcpy(&partitions, message->words, sizeof partitions);
+    return partitions;
+}
+
+static void take_control(struct shard *shard, const struct message *message)
+{
+    switch ((enum message_kind)message->kind) {
+    case MESSAGE_BATCH_DONE:
+        shard->credits[message->from]++;
+        remote_take_replies(shard, message->payload);
+        break;
+    case MESSAGE_GRANT:
+        shard->credits[message->from]++;
+        borrow_granted(shard, message->payload, partitions_in(message));
+        break;
+    case MESSAGE_SCATTER_DONE:
+        shard->credits[message->from]++;
+        scatter_answered(shard, message->payload);
+        break;
+    case MESSAGE_TAKEN: shard->credits[message->from]++; break;
+    case MESSAGE_RESHARD_DONE:
+        shard->credits[message->from]++;
+        reshard_message(shard, message);
+        break;
+    case MESSAGE_RETURN: lend_returned(shard, partitions_in(message)); break;
+    case MESSAGE_NOTE: clients_ended(shard, message->from, message->token); break;
+    default: CHECK(!"a control message of a known kind");
+    }
+}
+
+static void answer(struct shard *shard, uint16_t to, enum message_kind kind, void *payload)
+{
+    struct message *message = mail_reserve_control(shard, to);
+    message->kind = (uint8_t)kind;
+    message->payload = payload;
+}
+
+static void take_data(struct shard *shard, const struct message *message)
+{
+    switch ((enum message_kind)message->kind) {
+    case MESSAGE_BATCH: remote_run_batch(shard, message->payload); break;
+    case MESSAGE_LEND: lend_asked(shard, message->from, message->payload, partitions_in(message)); break;
+    case MESSAGE_SCATTER:
+        scatter_run_here(shard, message->payload);
+        answer(shard, message->from, MESSAGE_SCATTER_DONE, message->payload);
+        break;
+    case MESSAGE_SOCKET:
+        clients_adopt(shard, (io_socket)message->words[0], message->words[1], message->words[2]);
+        answer(shard, message->from, MESSAGE_TAKEN, NULL);
+        break;
+    case MESSAGE_SESSION:
+        clients_take_session(shard, message->payload, (io_socket)message->words[0]);
+        answer(shard, message->from, MESSAGE_TAKEN, NULL);
+        break;
+    case MESSAGE_RESHARD: reshard_message(shard, message); break;
+    default: CHECK(!"a data message of a known kind");
+    }
+}
+
+/* Control first, so that what data needs (partitions, credits) is there. */
+void mail_receive(struct shard *shard)
+{
+    for (int lane = LANE_CONTROL; lane >= LANE_DATA; lane--) {
+        for (uint16_t from = 0; from < shard->shard_count; from++) {
+            if (from == shard->index) continue;
+            struct ring *ring = shard->node->rings[from][shard->index][lane];
+            for (struct message *slot; (slot = ring_peek(ring));) {
+                struct message message = *slot;
+                ring_release(ring);
+                if (lane == LANE_CONTROL)
+                    take_control(shard, &message);
+                else
+                    take_data(shard, &message);
+            }
+        }
+    }
+}

@@ -1,0 +1,74 @@
+/* node: what the actors of one process have in common: the partitions' addresses, the mailboxes, the hash seed.
+ *
+ * Everything but the mailboxes and the budget is written before the actors start or while all of them are quiet
+ * (reshard), and only read otherwise. The partitions array never changes; *who may touch* a partition does (P1).
+ *
+ * Bounds: at most SHARDS_MAX shards; each ordered pair has a data ring of 16 and a control ring of 32 messages
+ * (3 KiB): 64 shards take 13 MiB, 2 take 13 KiB, as rings exist only between shards that do.
+ */
+#ifndef WEFT_SHARD_NODE_H
+#define WEFT_SHARD_NODE_H
+
+#include <stdatomic.h>
+#include "base/ring.h"
+#include "config/config.h"
+#include "store/partition.h"
+
+#define SHARDS_MAX    64
+#define DATA_SLOTS    16 /* also the most unanswered requests from one actor to another */
+#define CONTROL_SLOTS 32
+
+enum lane { LANE_DATA, LANE_CONTROL, LANE_COUNT };
+
+struct shard;
+struct io;
+
+/* How actors come to life and end: threads in production, scheduler entries in the simulator. */
+struct node_host {
+    void *context;
+    struct io *(*io_create)(void *context, int *error);
+    void (*io_destroy)(void *context, struct io *io);
+    bool (*actor_start)(void *context, struct shard *shard);
+    void (*actor_join)(void *context, struct shard *shard); /* after it stopped */
+};
+
+/* Memory that may still be leased out of `maxmemory`; leases are chunks, so shards touch it rarely. */
+struct budget {
+    _Alignas(64) _Atomic int64_t used_bytes; /* leased by all shards */
+};
+
+struct node {
+    struct node_host host;
+    struct partition *partitions[PARTITION_COUNT];
+    struct shard *shards[SHARDS_MAX];
+    struct ring *rings[SHARDS_MAX][SHARDS_MAX][LANE_COUNT]; /* [from][to] */
+    _Atomic bool sleeping[SHARDS_MAX];
+    struct budget budget;
+    _Atomic uint16_t shard_count; /* set by reshard while all are quiet */
+    _Atomic bool stop;
+    int exit_status;
+    uint64_t hash_seed, random_seed;
+    int64_t started_us; /* wall clock */
+    int64_t process_id;
+    int64_t memory_total;
+    char run_id[41];
+    const char *io_name;
+    char os[128];
+    const char *executable; /* absolute path or argv[0] */
+    uint16_t port;
+};
+
+/* Allocates partitions; NULL without memory. `shards` rings are made by node_add_shard. */
+struct node *node_create(const struct node_host *host, const struct config *config,
+                         const struct slab_memory *memory, size_t partition_limit_bytes, uint64_t seed);
+void node_destroy(struct node *node);
+/* Makes the rings between `index` and all shards below it. False: no memory. */
+bool node_add_rings(struct node *node, uint16_t index);
+
+/* The shard that owns a partition when there are `shards` of them: contiguous runs. */
+static inline uint16_t node_owner(uint16_t partition, uint16_t shards)
+{
+    return (uint16_t)((uint32_t)partition * shards / PARTITION_COUNT);
+}
+
+#endif
