@@ -47,10 +47,9 @@ static inline double zset_item_score(const uint8_t *item)
 
 static inline struct slice zset_item_member(const uint8_t *item)
 {
-    uint64_t len = item[8];
-    size_t at = 9;
-    if (UNLIKELY(len >= 0x80)) at = 8 + (size_t)varint_get(item + 8, VARINT_MAX, &len);
-    return (struct slice){(const char *)item + at, (size_t)len};
+    uint64_t len;
+    const uint8_t *bytes = varint_read(item + 8, &len);
+    return (struct slice){(const char *)bytes, (size_t)len};
 }
 
 /* Fills `item`, zset_item_size(member.len) bytes. */
