@@ -114,23 +114,27 @@ _Static_assert(sizeof(struct slab_state) <= PAGE_BYTES - 1024, "page 0 must leav
 
 /* ---- size classes ---- */
 
-static inline unsigned class_of(size_t size) {
+static inline unsigned class_of(size_t size)
+{
     if (LIKELY(size <= SLAB_SMALL_MAX)) return (unsigned)(size + 7) >> 3;
     if (size <= PAGE_BYTES) return SMALL_CLASS + ((unsigned)(size - SLAB_SMALL_MAX + 63) >> 6);
     return MID_CLASS + ((unsigned)(size - PAGE_BYTES + 255) >> 8);
 }
 
-static inline unsigned class_units(unsigned class) {
+static inline unsigned class_units(unsigned class)
+{
     if (LIKELY(class <= SMALL_CLASS)) return class;
     if (class <= MID_CLASS) return SMALL_CLASS + ((class - SMALL_CLASS) << 3);
     return PAGE_UNITS + ((class - MID_CLASS) << 5);
 }
 
-static inline uint32_t run_pages_of(size_t size) {
+static inline uint32_t run_pages_of(size_t size)
+{
     return (uint32_t)((size + PAGE_BYTES - 1) / PAGE_BYTES);
 }
 
-size_t slab_rounded(size_t size) {
+size_t slab_rounded(size_t size)
+{
     if (size == 0) size = 1;
     if (size > SPAN_MAX) return (size_t)run_pages_of(size) * PAGE_BYTES;
     return (size_t)class_units(class_of(size)) * 8;
@@ -138,11 +142,13 @@ size_t slab_rounded(size_t size) {
 
 /* ---- pages: touching, lists, bins ---- */
 
-static inline uint8_t *page_ptr(struct slab *slab, uint32_t page) {
+static inline uint8_t *page_ptr(struct slab *slab, uint32_t page)
+{
     return slab->base + (size_t)page * PAGE_BYTES;
 }
 
-static void held_add(struct slab *slab, int64_t pages) {
+static void held_add(struct slab *slab, int64_t pages)
+{
     struct slab_state *state = slab->state;
     slab->held_bytes += (uint64_t)(pages * (int64_t)PAGE_BYTES);
     if (UNLIKELY(!state->huge && slab->held_bytes >= HUGE_ON)) {
@@ -154,14 +160,16 @@ static void held_add(struct slab *slab, int64_t pages) {
     }
 }
 
-static void page_touch(struct slab *slab, uint32_t page) {
+static void page_touch(struct slab *slab, uint32_t page)
+{
     struct page *entry = &slab->state->pages[page];
     if (entry->dirty) return;
     entry->dirty = 1;
     held_add(slab, 1);
 }
 
-static void ring_insert_before(struct page *pages, uint32_t at, uint32_t page) {
+static void ring_insert_before(struct page *pages, uint32_t at, uint32_t page)
+{
     uint32_t last = pages[at].prev;
     pages[page].next = at;
     pages[page].prev = last;
@@ -170,7 +178,8 @@ static void ring_insert_before(struct page *pages, uint32_t at, uint32_t page) {
 }
 
 /* Inserts `page` at the end of the circular list whose first element is *head. */
-static void list_append(struct slab_state *state, uint32_t *head, uint32_t page) {
+static void list_append(struct slab_state *state, uint32_t *head, uint32_t page)
+{
     if (*head) {
         ring_insert_before(state->pages, *head, page);
         return;
@@ -179,7 +188,8 @@ static void list_append(struct slab_state *state, uint32_t *head, uint32_t page)
     *head = page;
 }
 
-static void list_remove(struct slab_state *state, uint32_t *head, uint32_t page) {
+static void list_remove(struct slab_state *state, uint32_t *head, uint32_t page)
+{
     struct page *pages = state->pages;
     uint32_t next = pages[page].next, prev = pages[page].prev;
     if (next == page) {
@@ -192,19 +202,22 @@ static void list_remove(struct slab_state *state, uint32_t *head, uint32_t page)
 }
 
 /* Bins: exact up to 31 pages, four per power of two above. */
-static unsigned bin_of(uint32_t pages) {
+static unsigned bin_of(uint32_t pages)
+{
     if (pages < 32) return pages;
     unsigned exponent = 31u - (unsigned)__builtin_clz(pages);
     return 32 + (exponent - 5) * 4 + ((pages >> (exponent - 2)) & 3);
 }
 
-static void free_run_unlink(struct slab_state *state, uint32_t run) {
+static void free_run_unlink(struct slab_state *state, uint32_t run)
+{
     unsigned bin = bin_of(state->pages[run].run_pages);
     list_remove(state, &state->bins[bin], run);
     if (state->bins[bin] == 0) state->bin_map[bin >> 6] &= ~(1ull << (bin & 63));
 }
 
-static void free_run_link(struct slab_state *state, uint32_t run, uint32_t pages, uint32_t dirty) {
+static void free_run_link(struct slab_state *state, uint32_t run, uint32_t pages, uint32_t dirty)
+{
     struct page *first = &state->pages[run], *last = &state->pages[run + pages - 1];
     unsigned bin = bin_of(pages);
     first->kind = last->kind = KIND_FREE;
@@ -214,7 +227,8 @@ static void free_run_link(struct slab_state *state, uint32_t run, uint32_t pages
     state->bin_map[bin >> 6] |= 1ull << (bin & 63);
 }
 
-static uint32_t count_dirty(const struct slab_state *state, uint32_t run, uint32_t pages) {
+static uint32_t count_dirty(const struct slab_state *state, uint32_t run, uint32_t pages)
+{
     uint32_t dirty = 0;
     for (uint32_t i = 0; i < pages; i++) dirty += state->pages[run + i].dirty;
     return dirty;
@@ -223,7 +237,8 @@ static uint32_t count_dirty(const struct slab_state *state, uint32_t run, uint32
 /* ---- page runs ---- */
 
 /* Makes [top, top + pages) usable; entries of fresh pages start clean. */
-static void top_extend(struct slab *slab, uint32_t pages) {
+static void top_extend(struct slab *slab, uint32_t pages)
+{
     struct slab_state *state = slab->state;
     uint32_t top = state->top + pages;
     if (state->pages == state->early && top > EARLY_PAGES) {
@@ -235,7 +250,8 @@ static void top_extend(struct slab *slab, uint32_t pages) {
     state->top = top;
 }
 
-static uint32_t run_find(struct slab_state *state, uint32_t pages, uint32_t tries) {
+static uint32_t run_find(struct slab_state *state, uint32_t pages, uint32_t tries)
+{
     unsigned bin = bin_of(pages);
     if (pages >= 32) { /* the own bin may hold shorter runs */
         uint32_t run = state->bins[bin];
@@ -255,7 +271,8 @@ static uint32_t run_find(struct slab_state *state, uint32_t pages, uint32_t trie
 
 /* The run that begins with the free pages right below top and goes on above it. 0: not enough address space.
  */
-static uint32_t run_extend(struct slab *slab, uint32_t pages) {
+static uint32_t run_extend(struct slab *slab, uint32_t pages)
+{
     struct slab_state *state = slab->state;
     struct page *last = &state->pages[state->top - 1];
     uint32_t tail = last->kind == KIND_FREE ? last->run_pages : 0, run = state->top - tail, dirty = 0;
@@ -272,7 +289,8 @@ static uint32_t run_extend(struct slab *slab, uint32_t pages) {
 
 /* Takes a run of `pages`; *taken_dirty of them are dirty. Its kinds are undefined. 0: no address space left.
  */
-static uint32_t run_take(struct slab *slab, uint32_t pages, uint32_t *taken_dirty) {
+static uint32_t run_take(struct slab *slab, uint32_t pages, uint32_t *taken_dirty)
+{
     struct slab_state *state = slab->state;
     uint32_t run = run_find(state, pages, RUN_TRIES);
     if (run == 0) run = run_extend(slab, pages);
@@ -289,7 +307,8 @@ static uint32_t run_take(struct slab *slab, uint32_t pages, uint32_t *taken_dirt
 }
 
 /* Gives back a run whose dirty bits are right; `dirty` of its pages are dirty. */
-static void run_give(struct slab *slab, uint32_t run, uint32_t pages, uint32_t dirty) {
+static void run_give(struct slab *slab, uint32_t run, uint32_t pages, uint32_t dirty)
+{
     struct slab_state *state = slab->state;
     uint64_t keep = slab->held_bytes / PAGE_BYTES / 16;
     keep = keep < DIRTY_MIN ? DIRTY_MIN : keep > DIRTY_MAX ? DIRTY_MAX : keep;
@@ -319,7 +338,8 @@ static void run_give(struct slab *slab, uint32_t run, uint32_t pages, uint32_t d
 
 /* ---- large runs ---- */
 
-static slab_handle large_alloc(struct slab *slab, size_t size) {
+static slab_handle large_alloc(struct slab *slab, size_t size)
+{
     struct slab_state *state = slab->state;
     if (size > (size_t)state->page_limit * PAGE_BYTES) return 0;
     uint32_t pages = run_pages_of(size), dirty;
@@ -338,7 +358,8 @@ static slab_handle large_alloc(struct slab *slab, size_t size) {
     return run * PAGE_UNITS;
 }
 
-static void large_free(struct slab *slab, slab_handle handle, size_t size) {
+static void large_free(struct slab *slab, slab_handle handle, size_t size)
+{
     struct slab_state *state = slab->state;
     uint32_t run = handle / PAGE_UNITS, pages = run_pages_of(size);
     CHECK(handle % PAGE_UNITS == 0 && run < state->top);
@@ -356,7 +377,8 @@ static void large_free(struct slab *slab, slab_handle handle, size_t size) {
 
 /* ---- mixed pages ---- */
 
-static unsigned map_next(const uint64_t map[8], unsigned from, bool set) {
+static unsigned map_next(const uint64_t map[8], unsigned from, bool set)
+{
     while (from < PAGE_UNITS) {
         uint64_t word = set ? map[from >> 6] : ~map[from >> 6];
         word &= ~0ull << (from & 63);
@@ -366,7 +388,8 @@ static unsigned map_next(const uint64_t map[8], unsigned from, bool set) {
     return PAGE_UNITS;
 }
 
-static void map_fill(uint64_t map[8], unsigned from, unsigned count, bool set) {
+static void map_fill(uint64_t map[8], unsigned from, unsigned count, bool set)
+{
     for (unsigned i = from; i < from + count; i++) {
         CHECK(((map[i >> 6] >> (i & 63)) & 1) != set); /* a double free stops here */
         map[i >> 6] ^= 1ull << (i & 63);
@@ -375,7 +398,8 @@ static void map_fill(uint64_t map[8], unsigned from, unsigned count, bool set) {
 
 /* A free stretch of `units` in a mixed page (64-byte aligned when the size is a multiple of 64), or
  * PAGE_UNITS. */
-static unsigned map_search(const uint64_t map[8], unsigned units) {
+static unsigned map_search(const uint64_t map[8], unsigned units)
+{
     unsigned align = units % 8 == 0 ? 7 : 0, at = 0;
     for (;;) {
         at = (map_next(map, at, false) + align) & ~align;
@@ -386,7 +410,8 @@ static unsigned map_search(const uint64_t map[8], unsigned units) {
     }
 }
 
-static slab_handle mixed_alloc(struct slab *slab, unsigned units) {
+static slab_handle mixed_alloc(struct slab *slab, unsigned units)
+{
     struct slab_state *state = slab->state;
     uint32_t page = state->mixed, first = page;
     unsigned at = PAGE_UNITS;
@@ -423,7 +448,8 @@ static slab_handle mixed_alloc(struct slab *slab, unsigned units) {
     return page * PAGE_UNITS + at;
 }
 
-static void mixed_free(struct slab *slab, slab_handle handle, unsigned units) {
+static void mixed_free(struct slab *slab, slab_handle handle, unsigned units)
+{
     struct slab_state *state = slab->state;
     uint32_t page = handle / PAGE_UNITS;
     struct page *entry = &state->pages[page];
@@ -446,7 +472,8 @@ static void mixed_free(struct slab *slab, slab_handle handle, unsigned units) {
 
 /* Pages of a class's next span: grows with the class, and long enough that the tail wastes at most 1/64 if
  * that can be. */
-static uint32_t span_pages(const struct slab_state *state, unsigned class) {
+static uint32_t span_pages(const struct slab_state *state, unsigned class)
+{
     uint32_t units = class_units(class), pages = 1 + state->spans[class] / 4u;
     for (; pages < SPAN_PAGES; pages++) {
         uint32_t tail = pages * PAGE_UNITS % units;
@@ -455,7 +482,8 @@ static uint32_t span_pages(const struct slab_state *state, unsigned class) {
     return pages < SPAN_PAGES ? pages : SPAN_PAGES;
 }
 
-static uint32_t span_create(struct slab *slab, unsigned class) {
+static uint32_t span_create(struct slab *slab, unsigned class)
+{
     struct slab_state *state = slab->state;
     uint32_t dirty, pages = span_pages(state, class), run = run_take(slab, pages, &dirty);
     if (run == 0) { /* the shortest that holds one slot, when address space runs out */
@@ -480,7 +508,8 @@ static uint32_t span_create(struct slab *slab, unsigned class) {
     return run;
 }
 
-static slab_handle span_alloc(struct slab *slab, uint32_t span, unsigned class) {
+static slab_handle span_alloc(struct slab *slab, uint32_t span, unsigned class)
+{
     struct slab_state *state = slab->state;
     struct page *head = &state->pages[span];
     unsigned units = class_units(class), at, limit = head->extent * PAGE_UNITS;
@@ -506,7 +535,8 @@ static slab_handle span_alloc(struct slab *slab, uint32_t span, unsigned class) 
     return handle;
 }
 
-static __attribute__((noinline)) void span_release(struct slab *slab, uint32_t span, unsigned class) {
+static __attribute__((noinline)) void span_release(struct slab *slab, uint32_t span, unsigned class)
+{
     struct slab_state *state = slab->state;
     struct page *head = &state->pages[span];
     uint32_t pages = head->extent;
@@ -516,7 +546,8 @@ static __attribute__((noinline)) void span_release(struct slab *slab, uint32_t s
     run_give(slab, span, pages, count_dirty(state, span, pages));
 }
 
-static __attribute__((noinline)) slab_handle alloc_slow(struct slab *slab, size_t size) {
+static __attribute__((noinline)) slab_handle alloc_slow(struct slab *slab, size_t size)
+{
     struct slab_state *state = slab->state;
     if (size == 0) size = 1;
     if (state->fail_after && --state->fail_after == 0) {
@@ -540,7 +571,8 @@ static __attribute__((noinline)) slab_handle alloc_slow(struct slab *slab, size_
 
 /* ---- contract ---- */
 
-slab_handle slab_alloc(struct slab *slab, size_t size) {
+slab_handle slab_alloc(struct slab *slab, size_t size)
+{
     struct slab_state *state = slab->state;
     if (LIKELY(size <= SLAB_SMALL_MAX && state->fail_after == 0)) {
         unsigned class = class_of(size);
@@ -550,7 +582,8 @@ slab_handle slab_alloc(struct slab *slab, size_t size) {
     return alloc_slow(slab, size);
 }
 
-void slab_free(struct slab *slab, slab_handle handle, size_t size) {
+void slab_free(struct slab *slab, slab_handle handle, size_t size)
+{
     struct slab_state *state = slab->state;
     uint32_t page = handle / PAGE_UNITS;
     DCHECK(handle != 0 && page < state->top);
@@ -585,22 +618,26 @@ void slab_free(struct slab *slab, slab_handle handle, size_t size) {
     }
 }
 
-slab_handle slab_alloc_aligned64(struct slab *slab, size_t size) {
+slab_handle slab_alloc_aligned64(struct slab *slab, size_t size)
+{
     CHECK(size % 64 == 0);
     return slab_alloc(slab, size);
 }
 
-void slab_free_aligned64(struct slab *slab, slab_handle handle, size_t size) {
+void slab_free_aligned64(struct slab *slab, slab_handle handle, size_t size)
+{
     CHECK(size % 64 == 0);
     slab_free(slab, handle, size);
 }
 
-void slab_inject_failure(struct slab *slab, uint64_t after, bool forever) {
+void slab_inject_failure(struct slab *slab, uint64_t after, bool forever)
+{
     slab->state->fail_after = after;
     slab->state->fail_forever = forever;
 }
 
-void slab_trim(struct slab *slab) {
+void slab_trim(struct slab *slab)
+{
     struct slab_state *state = slab->state;
     for (unsigned bin = 0; bin < BINS; bin++) {
         uint32_t run = state->bins[bin];
@@ -626,7 +663,8 @@ void slab_trim(struct slab *slab) {
 }
 
 /* Lays the state into page 0, which then is all that the slab holds. */
-static void state_init(struct slab *slab) {
+static void state_init(struct slab *slab)
+{
     struct slab_state *state = slab->state;
     unsigned header = (unsigned)(sizeof(*state) + 7) / 8;
     state->pages = state->early;
@@ -651,7 +689,8 @@ static void state_init(struct slab *slab) {
     POISON(slab->base + header * 8, PAGE_BYTES - header * 8);
 }
 
-int slab_init(struct slab *slab, const struct slab_memory *memory, size_t limit_bytes) {
+int slab_init(struct slab *slab, const struct slab_memory *memory, size_t limit_bytes)
+{
     size_t pages = limit_bytes / PAGE_BYTES;
     CHECK(memory->reserve && memory->unreserve && memory->decommit);
     if (pages > PAGES_MAX) pages = PAGES_MAX;
@@ -671,7 +710,8 @@ int slab_init(struct slab *slab, const struct slab_memory *memory, size_t limit_
     return 0;
 }
 
-void slab_destroy(struct slab *slab) {
+void slab_destroy(struct slab *slab)
+{
     if (!slab->base) return;
     struct slab_state *state = slab->state;
     struct slab_memory memory = state->memory;
@@ -682,7 +722,8 @@ void slab_destroy(struct slab *slab) {
     memset(slab, 0, sizeof(*slab));
 }
 
-void slab_reset(struct slab *slab) {
+void slab_reset(struct slab *slab)
+{
     struct slab_state *state = slab->state;
     uint32_t top = state->top;
     UNPOISON(slab->base, (size_t)top * PAGE_BYTES);

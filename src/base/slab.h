@@ -55,10 +55,12 @@ void slab_trim(struct slab *slab);
  * that follow. after = 0 ends it. */
 void slab_inject_failure(struct slab *slab, uint64_t after, bool forever);
 
-static inline void *slab_ptr(const struct slab *slab, slab_handle handle) {
+static inline void *slab_ptr(const struct slab *slab, slab_handle handle)
+{
     return slab->base + ((size_t)handle << 3);
 }
-static inline slab_handle slab_handle_of(const struct slab *slab, const void *ptr) {
+static inline slab_handle slab_handle_of(const struct slab *slab, const void *ptr)
+{
     return (slab_handle)((size_t)((const uint8_t *)ptr - slab->base) >> 3);
 }
 

@@ -15,20 +15,24 @@
 #include <sys/mman.h>
 #include <time.h>
 
-static void *map_reserve(size_t len) {
+static void *map_reserve(size_t len)
+{
     void *ptr = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     return ptr == MAP_FAILED ? NULL : ptr;
 }
-static void map_unreserve(void *ptr, size_t len) {
+static void map_unreserve(void *ptr, size_t len)
+{
     munmap(ptr, len);
 }
-static void map_decommit(void *ptr, size_t len) {
+static void map_decommit(void *ptr, size_t len)
+{
     assert_int_equal(madvise(ptr, len, MADV_DONTNEED), 0);
 }
 static const struct slab_memory map_memory = {map_reserve, map_unreserve, map_decommit, NULL};
 
 static uint64_t prng_state;
-static uint64_t prng(void) {
+static uint64_t prng(void)
+{
     prng_state += 0x9e3779b97f4a7c15u;
     uint64_t z = prng_state;
     z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
@@ -37,7 +41,8 @@ static uint64_t prng(void) {
 }
 
 /* Pages of the slab that are really resident. */
-static size_t resident_bytes(const struct slab *slab, size_t len) {
+static size_t resident_bytes(const struct slab *slab, size_t len)
+{
     size_t pages = len / 4096, resident = 0;
     unsigned char *map = malloc(pages);
     assert_int_equal(mincore(slab->base, len, map), 0);
@@ -52,7 +57,8 @@ struct live {
     uint8_t fill;
 };
 
-static size_t random_size(void) {
+static size_t random_size(void)
+{
     uint64_t dice = prng() % 100;
     if (dice < 60) return 1 + prng() % 200;
     if (dice < 85) return 1 + prng() % 1024;
@@ -61,12 +67,14 @@ static size_t random_size(void) {
     return 1 + prng() % 300000;
 }
 
-static void check_fill(const struct slab *slab, const struct live *live) {
+static void check_fill(const struct slab *slab, const struct live *live)
+{
     const uint8_t *bytes = slab_ptr(slab, live->handle);
     for (uint32_t i = 0; i < live->size; i++) assert_int_equal(bytes[i], (uint8_t)(live->fill + i));
 }
 
-static void model_run(uint64_t seed, size_t limit, int steps, uint32_t live_max) {
+static void model_run(uint64_t seed, size_t limit, int steps, uint32_t live_max)
+{
     prng_state = seed;
     struct slab slab;
     assert_int_equal(slab_init(&slab, &map_memory, limit), 0);
@@ -135,13 +143,15 @@ static void model_run(uint64_t seed, size_t limit, int steps, uint32_t live_max)
     slab_destroy(&slab);
 }
 
-static void model(void **unused) {
+static void model(void **unused)
+{
     for (uint64_t seed = 1; seed <= 4; seed++) model_run(seed, 64u << 20, 100000, 3000);
     model_run(99, 2u << 20, 100000, 3000); /* runs into its limit */
     model_run(7, 64u << 10, 20000, 200);
 }
 
-static void waste_uniform(void **unused) {
+static void waste_uniform(void **unused)
+{
     /* At 200 KB and more of one size, held is at most 6 % above used (10 % for sizes above a page). */
     double worst = 0;
     for (size_t size = 8; size <= 16384; size += size < 1024 ? 8 : 232) {
@@ -161,7 +171,8 @@ static void waste_uniform(void **unused) {
     print_message("worst waste at >= 200 KB of a size: %.2f %%\n", worst * 100);
 }
 
-static void empty_is_one_page(void **unused) {
+static void empty_is_one_page(void **unused)
+{
     struct slab slab;
     assert_int_equal(slab_init(&slab, &map_memory, 1ull << 35), 0);
     assert_int_equal(slab.held_bytes, 4096);
@@ -176,7 +187,8 @@ static void empty_is_one_page(void **unused) {
     slab_destroy(&slab);
 }
 
-static void huge_values(void **unused) {
+static void huge_values(void **unused)
+{
     struct slab slab;
     assert_int_equal(slab_init(&slab, &map_memory, 1ull << 31), 0);
     size_t size = 600u << 20;
@@ -200,7 +212,8 @@ static void huge_values(void **unused) {
     slab_destroy(&slab);
 }
 
-static void pages_move_between_classes(void **unused) {
+static void pages_move_between_classes(void **unused)
+{
     struct slab slab;
     assert_int_equal(slab_init(&slab, &map_memory, 8u << 20), 0);
     static slab_handle handles[150000];
@@ -213,7 +226,8 @@ static void pages_move_between_classes(void **unused) {
     slab_destroy(&slab);
 }
 
-static void injected_failure(void **unused) {
+static void injected_failure(void **unused)
+{
     struct slab slab;
     assert_int_equal(slab_init(&slab, &map_memory, 8u << 20), 0);
     slab_inject_failure(&slab, 3, false);
@@ -228,13 +242,15 @@ static void injected_failure(void **unused) {
     slab_destroy(&slab);
 }
 
-static double seconds(void) {
+static double seconds(void)
+{
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
-static void speed(void **unused) {
+static void speed(void **unused)
+{
     struct slab slab;
     assert_int_equal(slab_init(&slab, &map_memory, 1u << 30), 0);
     enum { COUNT = 4096, ROUNDS = 200 };
@@ -252,7 +268,8 @@ static void speed(void **unused) {
     slab_destroy(&slab);
 }
 
-int main(void) {
+int main(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(empty_is_one_page),
         cmocka_unit_test(injected_failure),
