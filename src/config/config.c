@@ -5,7 +5,7 @@
  *  2. config_set() works on a copy and puts it in place only if every pair was accepted.
  *  3. A value that config_get() shows is one that config_set() takes.
  * Cost: a copy is about 80 small allocations; look-up by name is a linear pass over some 250 names. Control
- * plane. Tests: test/unit/config_test.c.
+ * plane. Tests: test/unit/config_set_test.c.
  */
 #include "config/config.h"
 

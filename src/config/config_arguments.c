@@ -6,7 +6,7 @@
  * with
  * "--" is a directive if the one before has got a value already, else it is that one's value; a directive and
  * its value may come as one argument ("--port 7000"); "--save" without a value means "". The directives
- * become lines of a file, so that there is one parser. Pure. Tests: test/unit/config_arguments_test.c.
+ * become lines of a file, so that there is one parser. Pure. Tests: test/unit/config_file_test.c.
  */
 #include "config/config.h"
 

@@ -1,7 +1,7 @@
 /* The directives whose value is a list: bind, client-output-buffer-limit, latency-tracking-info-percentiles,
  * notify-keyspace-events, oom-score-adj-values, replicaof, save. Each has its own set, get and lines; error
  * texts are Redis's. A failing set changes nothing. Every list has a bound (config.h). Pure; control plane
- * only. Tests: test/unit/config_special_test.c, and compared with a real server by
+ * only. Tests: test/unit/config_set_test.c, and compared with a real server by
  * test/blackbox/config_test.py.
  */
 #include "config/config_table.h"
@@ -34,6 +34,14 @@ static bool is_single_empty(const struct slice *words, size_t count)
 
 /* ---- bind ---- */
 
+/* Can this be an address or a host's name? What is left out would not survive CONFIG REWRITE either. */
+static bool is_address(struct slice word)
+{
+    for (size_t i = 0; i < word.len; i++)
+        if (word.ptr[i] <= ' ' || word.ptr[i] >= 127 || strchr("\"'\\", word.ptr[i])) return false;
+    return word.len > 0;
+}
+
 static bool bind_set(struct config *config, const struct slice *words, size_t count, char *reason)
 {
     if (count > CONFIG_BIND_MAX) {
@@ -41,6 +49,11 @@ static bool bind_set(struct config *config, const struct slice *words, size_t co
         return false;
     }
     if (is_single_empty(words, count)) count = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (is_address(words[i])) continue;
+        REASON("Failed to bind to specified addresses.");
+        return false;
+    }
     for (int i = 0; i < CONFIG_BIND_MAX; i++)
         config_text_set(&config->bind[i], (size_t)i < count ? words[i] : SLICE(""));
     config->bind_count = (int)count;

@@ -2,7 +2,7 @@
  *
  * A value lives at row->offset in struct config as row->store says; which directive that is, this file never
  * knows, except for the few string directives with rules of their own (check_string). Pure; control plane
- * only. Tests: test/unit/config_value_test.c, and compared with a real server by
+ * only. Tests: test/unit/config_set_test.c, and compared with a real server by
  * test/blackbox/config_test.py.
  */
 #include "config/config_table.h"
