@@ -15,7 +15,8 @@ A file of the table is one group: {"title", "group", "commands": [row ...]}. A r
     arity       arguments with the name (and the container's); negative: at least that many
     group       if it is not the file's (as COMMAND DOCS tells it)
     status      yes | later | no. To support a command, write its handler and turn this one word.
-                Containers have none: they are supported when one of their subcommands is
+                Containers have none: they are supported when one of their subcommands is. So is their HELP,
+                whose status is auto
     handler     the C function, if it is not cmd_<name> or cmd_<container>_<name>
     route       where it runs: session, key, keys, all, scan, scatter (see enum command_route)
     note        shown in the compatibility page: why not, or what differs
@@ -59,7 +60,8 @@ ARG_FLAGS = ("optional", "multiple", "multiple_token")
 ROUTES = ("session", "key", "keys", "all", "scan", "scatter")
 STATUS = {"yes": "COMMAND_SUPPORTED", "later": "COMMAND_LATER", "no": "COMMAND_NEVER"}
 SPECIAL_KEYS = {"set": "SET", "bitfield": "BITFIELD", "sort": "SORT", "sort_ro": "SORT", "migrate": "MIGRATE",
-                "georadius": "GEORADIUS", "georadiusbymember": "GEORADIUS"}
+                "georadius": "GEORADIUS", "georadiusbymember": "GEORADIUS", "xread": "XREAD",
+                "xreadgroup": "XREAD"}
 # The files in the order of the compatibility page.
 FILES = ("string bitmap generic hash list set sorted_set transactions connection server acl stream pubsub "
          "scripting hyperloglog geo cluster replication").split()
@@ -107,13 +109,18 @@ class Row:
         self.callable = not self.subs or "status" in data
         self.route = data.get("route", "session")
         if self.callable:
-            need(data.get("status") in STATUS, self, "status must be yes, later or no")
+            automatic = ["auto"] if container and self.name == "help" else []
+            need(data.get("status") in [*STATUS, *automatic], self, "status must be yes, later or no")
             need(data.get("route") in ROUTES, self, "bad route")
             self.status = data["status"]
         else:
             need(not {"status", "route", "handler"} & set(data), self, "a container has none of these")
             states = {sub.status for sub in self.subs}
             self.status = next(state for state in STATUS if state in states)
+        for sub in self.subs:
+            if sub.status == "auto":
+                states = {other.status for other in self.subs}
+                sub.status = next(state for state in STATUS if state in states)
         default = "cmd_" + re.sub(r"\W", "_", self.full_name)
         self.handler = data.get("handler", default) if self.callable else None
         need(data.get("handler") != default, self, "handler is the default: leave it out")

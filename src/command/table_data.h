@@ -24,6 +24,7 @@ enum command_key_special {
     COMMAND_KEYS_SORT,
     COMMAND_KEYS_MIGRATE,
     COMMAND_KEYS_GEORADIUS,
+    COMMAND_KEYS_XREAD,
 };
 
 extern const struct command command_rows[];

@@ -1,13 +1,14 @@
 /* Where the keys of a command line stand (command_keys() of table.h).
  *
- * Most commands are answered by their key specs alone. Six need a look at their options, and for these the
+ * Most commands are answered by their key specs alone. Some need a look at their options, and for these the
  * outcome follows what Redis reports in COMMAND GETKEYSANDFLAGS:
  *
  *   SET             reads the old value only with GET
  *   BITFIELD        reads only, unless there is SET or INCRBY (or something not understood)
- *   SORT, SORT_RO   STORE may stand anywhere; the last one counts. BY and GET patterns reach unnamed keys
+ *   SORT, SORT_RO   the last STORE counts; BY and GET patterns reach unnamed keys
  *   MIGRATE         one key, or with an empty one the list after KEYS
- *   GEORADIUS...    STORE without a key after it is the command's error to report: the source key remains
+ *   GEORADIUS...    the last STORE or STOREDIST counts
+ *   XREAD...        STREAMS may also be the value of an option, or a stream
  *
  * Invariants: 1. no argument at or beyond argc is read and no range reaches beyond it, whatever the arguments
  * are; 2. ranges come in the order of the specs. Pure, any thread.
@@ -127,31 +128,65 @@ static void add_sort_keys(const struct command *command, const struct slice *arg
 {
     size_t store = 0;
     add_range(keys, 1, 1, 1, KEY_READ_ONLY);
-    for (size_t i = 2; i < argc; i++) {
-        bool pattern = is_word(argv[i], "BY") || is_word(argv[i], "GET");
-        if (pattern && i + 1 < argc) {
+    for (size_t i = 2; i + 1 < argc; i++) {
+        if (is_word(argv[i], "LIMIT")) {
+            i += 2;
+        } else if (is_word(argv[i], "BY") || is_word(argv[i], "GET")) {
             i++;
             if (argv[i].len > 0 && memchr(argv[i].ptr, '*', argv[i].len) != NULL) keys->unnamed = true;
-        } else if (is_word(argv[i], "LIMIT")) {
-            i += 2;
-        } else if (is_word(argv[i], "STORE") && i + 1 < argc && (command->flags & COMMAND_WRITE)) {
-            store = i + 1;
+        } else if (is_word(argv[i], "STORE") && (command->flags & COMMAND_WRITE)) {
+            store = ++i;
         }
     }
     if (store > 0) add_range(keys, store, 1, 1, KEY_SET_ONLY);
 }
 
-/* MIGRATE host port key|"" db timeout [COPY] [REPLACE] [AUTH password | AUTH2 user password] [KEYS key ...]
- * False: keys in both places, which the command refuses. */
-static bool add_migrate_keys(const struct slice *argv, size_t argc, struct command_keys *keys)
+static void add_georadius_keys(const struct command *command, const struct slice *argv, size_t argc,
+                               struct command_keys *keys)
 {
-    for (size_t i = 6; i + 1 < argc; i++) {
+    size_t store = 0;
+    add_range(keys, 1, 1, 1, KEY_READ_ONLY);
+    for (size_t i = (size_t)command->key_specs[1].begin_at; i + 1 < argc; i++) {
+        if (is_word(argv[i], "STORE") || is_word(argv[i], "STOREDIST")) store = ++i;
+    }
+    if (store > 0) add_range(keys, store, 1, 1, KEY_SET_ONLY);
+}
+
+/* [GROUP group consumer] [COUNT n] [BLOCK ms] [NOACK] STREAMS key ... id ..., as many ids as keys. */
+static bool add_xread_keys(const struct command *command, const struct slice *argv, size_t argc,
+                           struct command_keys *keys)
+{
+    if (find_keyword(&command->key_specs[0], argv, argc) == 0) return true;
+    for (size_t i = 1; i < argc; i++) {
+        if (is_word(argv[i], "COUNT") || is_word(argv[i], "BLOCK")) {
+            i += 1;
+        } else if (is_word(argv[i], "GROUP")) {
+            i += 2;
+        } else if (is_word(argv[i], "STREAMS")) {
+            size_t left = argc - i - 1;
+            if (left == 0 || left % 2 != 0) return false;
+            add_range(keys, i + 1, left / 2, 1, KEY_READ_ONLY);
+            return true;
+        } else if (!is_word(argv[i], "NOACK")) {
+            return false;
+        }
+    }
+    return false;
+}
+
+/* MIGRATE host port key|"" db timeout [COPY] [REPLACE] [AUTH password | AUTH2 user password] [KEYS key ...]
+ * False: keys in both places or in none, which the command refuses. */
+static bool add_migrate_keys(const struct command *command, const struct slice *argv, size_t argc,
+                             struct command_keys *keys)
+{
+    bool listed = find_keyword(&command->key_specs[1], argv, argc) > 0;
+    for (size_t i = 6; listed && i < argc; i++) {
         if (is_word(argv[i], "AUTH")) {
             i += 1;
         } else if (is_word(argv[i], "AUTH2")) {
             i += 2;
         } else if (is_word(argv[i], "KEYS")) {
-            if (argv[3].len > 0) return false;
+            if (argv[3].len > 0 || i + 1 == argc) return false;
             add_range(keys, i + 1, argc - i - 1, 1, KEY_TAKE);
             return true;
         }
@@ -167,12 +202,9 @@ static bool add_special_keys(const struct command *command, const struct slice *
     case COMMAND_KEYS_SET: add_range(keys, 1, 1, 1, set_flags(argv, argc)); return true;
     case COMMAND_KEYS_BITFIELD: add_range(keys, 1, 1, 1, bitfield_flags(argv, argc)); return true;
     case COMMAND_KEYS_SORT: add_sort_keys(command, argv, argc, keys); return true;
-    case COMMAND_KEYS_MIGRATE: return argc > 3 && add_migrate_keys(argv, argc, keys);
-    case COMMAND_KEYS_GEORADIUS:
-        add_spec(&command->key_specs[0], argv, argc, keys);
-        for (uint8_t i = 1; i < command->key_spec_count; i++)
-            add_spec(&command->key_specs[i], argv, argc, keys);
-        return true;
+    case COMMAND_KEYS_MIGRATE: return argc > 3 && add_migrate_keys(command, argv, argc, keys);
+    case COMMAND_KEYS_GEORADIUS: add_georadius_keys(command, argv, argc, keys); return true;
+    case COMMAND_KEYS_XREAD: return add_xread_keys(command, argv, argc, keys);
     case COMMAND_KEYS_BY_SPEC: break;
     }
     CHECK(false);

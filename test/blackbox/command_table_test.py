@@ -26,7 +26,7 @@ sys.path.insert(0, os.path.join(servers.ROOT, 'tools'))
 import gen_commands  # noqa: E402
 
 SENTENCES = {b'summary', b'complexity', b'replaced_by', b'notes'}
-RANDOM_LINES = 100000
+RANDOM_LINES = 10000
 
 reference = None
 
