@@ -48,7 +48,8 @@ $(LIB): $(OBJ)
 	rm -f $@ && ar rcs $@ $^
 $(OUT)/test/unit/%: $(OUT)/test/unit/%.o $(LIB)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS)
-$(OUT)/%.o: %.c
+# Generated headers come before anything that may include them.
+$(OUT)/%.o: %.c | build/gen/command_table.c build/gen/config_table.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 

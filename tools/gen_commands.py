@@ -471,6 +471,14 @@ def write_page(groups):
     return "\n".join(lines) + "\n"
 
 
+def same_text(path, text):
+    try:
+        with open(path, encoding="ascii") as file:
+            return file.read() == text
+    except FileNotFoundError:
+        return False
+
+
 def replace_file(path, text):
     os.makedirs(os.path.dirname(path), exist_ok=True)
     with open(f"{path}.{os.getpid()}", "w", encoding="ascii") as file:
@@ -490,13 +498,15 @@ def main():
             replace_file(PAGE, write_page(groups))
         elif options.check:
             write_table(groups)
-            with open(PAGE, encoding="ascii") as file:
-                if file.read() != write_page(groups):
-                    raise Bad("docs/compatibility.md is stale: run tools/gen_commands.py --docs")
+            if not same_text(PAGE, write_page(groups)):
+                raise Bad("docs/compatibility.md is stale: run tools/gen_commands.py --docs")
         else:
-            # The table last: the Makefile takes its date for that of all three.
-            replace_file(os.path.join(options.out, "command_handlers.h"), write_handlers(groups))
-            replace_file(os.path.join(options.out, "commands.dict"), write_dictionary(groups))
+            # The header keeps its date if it can: all of src/command/ is compiled again when it changes. The
+            # table comes last: the Makefile takes its date for that of all three.
+            for name, text in (("command_handlers.h", write_handlers(groups)),
+                               ("commands.dict", write_dictionary(groups))):
+                if not same_text(os.path.join(options.out, name), text):
+                    replace_file(os.path.join(options.out, name), text)
             replace_file(os.path.join(options.out, "command_table.c"), write_table(groups))
     except (Bad, OSError) as error:
         sys.exit(f"gen_commands.py: {error}")

@@ -2,14 +2,14 @@
 """The command table and COMMAND against a real server.
 
 TableFacts compares every row of src/command/table/ and what tools/gen_commands.py derives from it (flags, ACL
-categories, first and last key, movablekeys) with COMMAND INFO and COMMAND DOCS of Redis 8.0: no command missing, none
-too many, nothing different but the sentences. It needs no weft.
+categories, first and last key, movablekeys) with COMMAND INFO and COMMAND DOCS of Redis 8.0: no command
+missing, none too many, nothing different but the sentences. It needs no weft.
 
-Introspection runs COMMAND and its subcommands on weft and on Redis 8.0, in RESP2 and RESP3, and compares the replies
-with their types on the wire, for everything that weft supports: only the sentences and the order of commands may
-differ. GETKEYS and GETKEYSANDFLAGS are compared over random command lines; the seed is printed.
+Introspection runs COMMAND and its subcommands on weft and on Redis 8.0, in RESP2 and RESP3, and compares the
+replies with their types on the wire, for everything that weft supports: only the sentences and the order of
+commands may differ. GETKEYS and GETKEYSANDFLAGS are compared over random command lines; the seed is printed.
 
-    python3 test/blackbox/command_table_test.py [-v]          environment: WEFT_SERVER, WEFT_REFERENCE, WEFT_SEED
+    python3 test/blackbox/command_table_test.py [-v]     environment: WEFT_SERVER, WEFT_REFERENCE, WEFT_SEED
 
 Another reference than Redis 8 knows other facts: then all is skipped, and says so.
 """
@@ -82,7 +82,8 @@ def neutral_docs(node, supported):
     def subcommands(sub):
         kind, items = pairs(sub)
         return kind, {name: neutral_docs(doc, supported) for name, doc in items if name in supported}
-    return neutral_map(node, {b'history': neutral_history, b'arguments': neutral_args, b'subcommands': subcommands})
+    return neutral_map(node, {b'history': neutral_history, b'arguments': neutral_args,
+                              b'subcommands': subcommands})
 
 
 def neutral_info(node, supported):
@@ -145,7 +146,8 @@ class TableFacts(unittest.TestCase):
                 numbers = numbers if isinstance(numbers, list) else [numbers]
                 numbers = [n.encode() if isinstance(n, str) else n for n in numbers]
                 return {b'type': kind.encode(), b'spec': dict(zip(kinds[kind], numbers))}
-            return (data['flags'], part(data['begin'], {'index': [b'index'], 'keyword': [b'keyword', b'startfrom']}),
+            return (data['flags'],
+                    part(data['begin'], {'index': [b'index'], 'keyword': [b'keyword', b'startfrom']}),
                     part(data['find'], {'range': [b'lastkey', b'keystep', b'limit'],
                                         'keynum': [b'keynumidx', b'firstkey', b'keystep']}), 'notes' in data)
 
@@ -155,8 +157,9 @@ class TableFacts(unittest.TestCase):
                 hidden = gen_commands.FLAGS[gen_commands.FLAGS.index('may_replicate'):]
                 flags = [flag for flag in names(row.flags, gen_commands.FLAGS) if flag.decode() not in hidden]
                 categories = [b'@' + category for category in names(row.categories, gen_commands.CATEGORIES)]
+                tips = [tip.encode() for tip in row.data.get('tips', [])]
                 self.assertEqual([row.data['arity'], flags, row.key_first, row.key_last, row.key_step, categories,
-                                  [tip.encode() for tip in row.data.get('tips', [])]], info[1:8])
+                                  tips], info[1:8])
                 self.assertEqual([spec(data) for data in row.specs],
                                  [([flag.decode() for flag in key[b'flags']], key[b'begin_search'],
                                    key[b'find_keys'], b'notes' in key) for key in info[8]])
@@ -243,7 +246,8 @@ class Introspection:
 
     def test_docs(self):
         names = sorted(self.supported)
-        mine, theirs = (pairs(conn.call('COMMAND', 'DOCS', 'nosuch', *names)) for conn in (self.weft, self.real))
+        docs = ['COMMAND', 'DOCS', 'nosuch', *names]
+        mine, theirs = (pairs(conn.call(*docs)) for conn in (self.weft, self.real))
         self.assertEqual(mine[0], theirs[0])
         self.assertEqual([name for name, _ in mine[1]], [name for name, _ in theirs[1]])
         for (name, ours), (_, real) in zip(mine[1], theirs[1]):
@@ -251,10 +255,10 @@ class Introspection:
                 self.assertEqual(neutral_docs(ours, self.supported), neutral_docs(real, self.supported))
 
     def test_list_filters(self):
-        for filter_by in (['ACLCAT', 'string'], ['aclcat', 'DANGEROUS'], ['ACLCAT', 'nosuch'], ['ACLCAT', '@string'],
-                          ['PATTERN', 'Z*'], ['pattern', 'c*|*'], ['PATTERN', 'get'], ['PATTERN', ''],
-                          ['MODULE', 'nosuch'], ['MODULE', '']):
-            mine, theirs = (conn.call('COMMAND', 'LIST', 'FilterBy', *filter_by) for conn in (self.weft, self.real))
+        for filter_by in ('ACLCAT string', 'aclcat DANGEROUS', 'ACLCAT nosuch', 'ACLCAT @string', 'PATTERN Z*',
+                          'pattern c*|*', 'PATTERN get', 'PATTERN ', 'MODULE nosuch', 'MODULE '):
+            words = ['COMMAND', 'LIST', 'FilterBy', *filter_by.split(' ')]
+            mine, theirs = (conn.call(*words) for conn in (self.weft, self.real))
             self.assertEqual(mine[0], theirs[0])
             self.assertEqual(sorted(mine[1]), sorted(item for item in theirs[1] if item[1] in self.supported))
 
@@ -274,8 +278,7 @@ class Introspection:
         rows = [row for row in rows_of(gen_commands.read_table()) if row.full_name.encode() in self.supported
                 and row.specs]
         tricky = [row for row in rows if row.full_name in gen_commands.SPECIAL_KEYS or
-                  any(spec['begin'] == 'unknown' or 'index' not in spec['begin'] or 'keynum' in spec['find']
-                      for spec in row.specs)]
+                  any('index' not in spec['begin'] or 'keynum' in spec['find'] for spec in row.specs)]
         options = ['STORE', 'store', 'StoreDist', 'GET', 'BY', 'LIMIT', 'KEYS', 'STREAMS', 'AUTH', 'AUTH2', 'COPY',
                    'OVERFLOW', 'INCRBY', 'SET', 'NX', '', '0', '1', '2', '3', '-1', '12', 'a', 'b', 'c*', '#']
         lines = []
