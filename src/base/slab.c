@@ -95,6 +95,8 @@ struct slab_state {
     struct page *pages;
     uint32_t top; /* pages at and above were never used */
     uint32_t page_limit;
+    uint32_t taken;      /* pages in spans, large runs and mixed pages */
+    uint32_t kept;       /* free pages that only slab_alloc_smaller may take */
     uint32_t dirty_free; /* dirty pages in free runs */
     uint32_t mixed;      /* a mixed page; page 0 at first */
     uint64_t fail_after; /* allocations until the injected failure + 1; 0: none */
@@ -292,6 +294,7 @@ static uint32_t run_extend(struct slab *slab, uint32_t pages)
 static uint32_t run_take(struct slab *slab, uint32_t pages, uint32_t *taken_dirty)
 {
     struct slab_state *state = slab->state;
+    if (pages + state->taken + state->kept > state->page_limit) return 0;
     uint32_t run = run_find(state, pages, RUN_TRIES);
     if (run == 0) run = run_extend(slab, pages);
     if (run == 0) return 0;
@@ -302,6 +305,7 @@ static uint32_t run_take(struct slab *slab, uint32_t pages, uint32_t *taken_dirt
         free_run_link(state, run + pages, have - pages, dirty - taken);
     }
     state->dirty_free -= taken;
+    state->taken += pages;
     *taken_dirty = taken;
     return run;
 }
@@ -313,6 +317,7 @@ static void run_give(struct slab *slab, uint32_t run, uint32_t pages, uint32_t d
     uint64_t keep = slab->held_bytes / PAGE_BYTES / 16;
     keep = keep < DIRTY_MIN ? DIRTY_MIN : keep > DIRTY_MAX ? DIRTY_MAX : keep;
     POISON(page_ptr(slab, run), (size_t)pages * PAGE_BYTES);
+    state->taken -= pages;
     if (dirty && state->dirty_free + dirty > keep) {
         state->memory.decommit(page_ptr(slab, run), (size_t)pages * PAGE_BYTES);
         for (uint32_t i = 0; i < pages; i++) state->pages[run + i].dirty = 0;
@@ -630,6 +635,24 @@ void slab_free_aligned64(struct slab *slab, slab_handle handle, size_t size)
     slab_free(slab, handle, size);
 }
 
+static uint32_t kept_pages(uint32_t limit)
+{
+    return limit / 64 < 16 ? (limit < 64 ? 1 : 16) : limit / 64;
+}
+
+slab_handle slab_alloc_smaller(struct slab *slab, size_t size)
+{
+    struct slab_state *state = slab->state;
+    uint64_t fail_after = state->fail_after;
+    state->fail_after = 0;
+    state->kept = 0;
+    slab_handle handle = slab_alloc(slab, size);
+    state->kept = kept_pages(state->page_limit);
+    state->fail_after = fail_after;
+    CHECK(handle != 0);
+    return handle;
+}
+
 void slab_inject_failure(struct slab *slab, uint64_t after, bool forever)
 {
     slab->state->fail_after = after;
@@ -668,7 +691,8 @@ static void state_init(struct slab *slab)
     struct slab_state *state = slab->state;
     unsigned header = (unsigned)(sizeof(*state) + 7) / 8;
     state->pages = state->early;
-    state->top = 1;
+    state->top = state->taken = 1;
+    state->kept = kept_pages(state->page_limit);
     memset(state->early, 0, sizeof(state->early));
     memset(state->mixed_map, 0, sizeof(state->mixed_map));
     map_fill(state->mixed_map, 0, header, true);

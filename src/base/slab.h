@@ -49,6 +49,10 @@ void slab_free_aligned64(struct slab *slab, slab_handle handle, size_t size);
 /* The size an allocation of `size` really takes: two sizes with the same answer can be exchanged in place. */
 size_t slab_rounded(size_t size);
 
+/* For moving something to a smaller place, which must not fail: no failure is injected, and the last 1/64 of
+ * the address space (at least 16 pages) is kept for it. Never returns 0; the caller frees the larger place at
+ * once. */
+slab_handle slab_alloc_smaller(struct slab *slab, size_t size);
 /* Gives the free pages that are kept for reuse back to the system (MEMORY PURGE). Walks all free runs. */
 void slab_trim(struct slab *slab);
 /* For tests and the simulator: the `after`-th allocation from now fails (1: the next), and with `forever` all

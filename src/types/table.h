@@ -255,6 +255,17 @@ uint64_t table_scan(const struct table *table, const struct slab *slab, const st
                     void *context, uint64_t cursor, table_visit *visit, void *visit_context);
 /* Shows every item once, in no order. The callback may free the item, not change the table. */
 void table_each(const struct table *table, const struct slab *slab, table_visit *visit, void *context);
+/* The same item by item; the table must not change between the calls (the shown item may be freed). */
+struct table_iter {
+    const struct slab *slab;
+    struct table table; /* a copy: it may live in a root that is not aligned */
+    struct table_segment segment;
+    uint32_t index, bucket; /* the next ones */
+    unsigned used;          /* slots of the present bucket still to show */
+    const struct table_bucket *present;
+};
+void table_iter_begin(struct table_iter *iter, const struct table *table, const struct slab *slab);
+slab_handle table_iter_next(struct table_iter *iter); /* 0 at the end */
 /* A random item; NULL when there is none. Each item is equally likely (rejection sampling over slots; after
  * 1,000 misses in a row, which only colliding hashes can cause, the next one at hand is taken). */
 slab_handle *table_random(const struct table *table, const struct slab *slab, struct prng *prng);

@@ -69,18 +69,45 @@ uint64_t table_scan(const struct table *table, const struct slab *slab, const st
     return place.end;
 }
 
+void table_iter_begin(struct table_iter *iter, const struct table *table, const struct slab *slab)
+{
+    *iter = (struct table_iter){.slab = slab, .table = *table};
+}
+
+/* To the next bucket, whose items are asked for; false at the end. */
+static bool iter_bucket(struct table_iter *iter)
+{
+    uint32_t buckets = table_segment_buckets(iter->segment);
+    if (iter->bucket == buckets) {
+        if (iter->index >> iter->table.depth || iter->table.count == 0) return false;
+        iter->segment = table_directory(&iter->table, iter->slab)[iter->index];
+        iter->index += table_segment_span(&iter->table, iter->segment);
+        iter->bucket = 0;
+        buckets = table_segment_buckets(iter->segment);
+    }
+    iter->present = &table_buckets(iter->slab, iter->segment)[iter->bucket++];
+    iter->used = used_slots(iter->present);
+    if (iter->bucket < buckets) {
+        for (unsigned used = used_slots(iter->present + 1); used; used &= used - 1)
+            __builtin_prefetch(slab_ptr(iter->slab, iter->present[1].handles[__builtin_ctz(used)]));
+    }
+    return true;
+}
+
+slab_handle table_iter_next(struct table_iter *iter)
+{
+    while (iter->used == 0)
+        if (!iter_bucket(iter)) return 0;
+    slab_handle item = iter->present->handles[__builtin_ctz(iter->used)];
+    iter->used &= iter->used - 1;
+    return item;
+}
+
 void table_each(const struct table *table, const struct slab *slab, table_visit *visit, void *context)
 {
-    if (table->count == 0) return;
-    const struct table_segment *directory = table_directory(table, slab);
-    for (uint32_t index = 0; index < 1u << table->depth;) {
-        struct table_segment segment = directory[index];
-        const struct table_bucket *buckets = table_buckets(slab, segment);
-        for (uint32_t i = 0; i < table_segment_buckets(segment); i++)
-            for (unsigned used = used_slots(&buckets[i]); used; used &= used - 1)
-                visit(context, buckets[i].handles[__builtin_ctz(used)]);
-        index += table_segment_span(table, segment);
-    }
+    struct table_iter iter;
+    table_iter_begin(&iter, table, slab);
+    for (slab_handle item; (item = table_iter_next(&iter)) != 0;) visit(context, item);
 }
 
 /* ---- random ---- */

@@ -242,6 +242,27 @@ static void injected_failure(void **unused)
     slab_destroy(&slab);
 }
 
+static void smaller_never_fails(void **unused)
+{
+    struct slab slab;
+    assert_int_equal(slab_init(&slab, &map_memory, 1u << 20), 0);
+    static slab_handle handles[300];
+    int count = 0;
+    while ((handles[count] = slab_alloc(&slab, 4096)) != 0) count++;
+    assert_int_equal(count, 256 - 1 - 16);
+    slab_inject_failure(&slab, 1, true);
+    assert_int_equal(slab_alloc(&slab, 8), 0);
+    for (int round = 0; round < 3; round++) { /* all move to smaller places, again and again */
+        size_t size = 4096u >> round;
+        for (int i = 0; i < count; i++) {
+            slab_handle smaller = slab_alloc_smaller(&slab, size / 2);
+            slab_free(&slab, handles[i], size);
+            handles[i] = smaller;
+        }
+    }
+    slab_destroy(&slab);
+}
+
 static double seconds(void)
 {
     struct timespec now;
@@ -273,6 +294,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(empty_is_one_page),
         cmocka_unit_test(injected_failure),
+        cmocka_unit_test(smaller_never_fails),
         cmocka_unit_test(huge_values),
         cmocka_unit_test(pages_move_between_classes),
         cmocka_unit_test(waste_uniform),
