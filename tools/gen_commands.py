@@ -5,7 +5,8 @@
                                     build/gen/command_handlers.h  a prototype for each handler
                                     build/gen/commands.dict       names and keywords for the fuzzers
     tools/gen_commands.py --docs    docs/compatibility.md
-    tools/gen_commands.py --check   fails when docs/compatibility.md is not what the table says
+    tools/gen_commands.py --check   fails when docs/compatibility.md is not what the table says, or when a
+                                    handler is written but no supported row names it
     --out DIR                       instead of build/gen
 
 A file of the table is one group: {"title", "group", "commands": [row ...]}. A row (also of "subcommands"):
@@ -479,6 +480,21 @@ def same_text(path, text):
         return False
 
 
+def check_handlers(groups):
+    """Every handler that is defined in src/ is named by a row with status yes."""
+    named = {row.handler for _, rows in groups for top in rows for row in [top] + top.subs
+             if row.callable and row.status == "yes"}
+    for folder, _, names in os.walk(os.path.join(ROOT, "src")):
+        for name in names:
+            if not name.endswith(".c"):
+                continue
+            with open(os.path.join(folder, name), encoding="utf-8") as file:
+                defined = re.findall(r"^void (cmd_\w+)\(struct command_context \*", file.read(), re.MULTILINE)
+            unnamed = sorted(set(defined) - named)
+            if unnamed:
+                raise Bad(f"{name} defines {', '.join(unnamed)}, which no row with status yes names")
+
+
 def replace_file(path, text):
     os.makedirs(os.path.dirname(path), exist_ok=True)
     with open(f"{path}.{os.getpid()}", "w", encoding="ascii") as file:
@@ -500,6 +516,7 @@ def main():
             write_table(groups)
             if not same_text(PAGE, write_page(groups)):
                 raise Bad("docs/compatibility.md is stale: run tools/gen_commands.py --docs")
+            check_handlers(groups)
         else:
             # The header keeps its date if it can: all of src/command/ is compiled again when it changes. The
             # table comes last: the Makefile takes its date for that of all three.
