@@ -8,6 +8,7 @@
  *  1. Nothing completes inside a submitting call; completions come only from io_wait().
  *  2. Bytes of an IO_RECV completion belong to io and stay valid until the next io_wait() of the same io.
  *     All received data of one turn is alive at once, so that a whole turn can be parsed before it is run.
+ *     IO_RECV_SLACK bytes behind them may be read, too (a parser's wide loads), but mean nothing.
  *  3. Bytes handed to io_send() belong to the caller and must stay unchanged until its IO_SENT.
  *     At most one send is in flight per connection. IO_SENT comes when all bytes were taken, or with an error.
  *  4. After io_close() exactly one IO_CLOSED follows, when nothing is in flight; no completion of that
@@ -46,6 +47,8 @@ enum io_op {
     IO_DETACHED, /* socket: now free to be attached elsewhere; the connection object is gone */
     IO_FILE,     /* result of a file operation */
 };
+
+#define IO_RECV_SLACK 64
 
 struct io_completion {
     void *user;

@@ -790,7 +790,7 @@ static struct io *epoll_create_io(struct io_world *world, int *error)
     struct list *lists[] = {&e->conns,     &e->listeners, &e->readable,  &e->sending,
                             &e->done_lazy, &e->done,      &e->acceptable};
     for (size_t i = 0; i < ARRAY_LEN(lists); i++) list_init(lists[i]);
-    e->arena = malloc(ARENA_BYTES);
+    e->arena = malloc(ARENA_BYTES + IO_RECV_SLACK);
     e->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     int wake_error = wake_init(&e->wake);
     struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.ptr = &e->wake_target};

@@ -124,6 +124,11 @@ int io_daemonize(void)
     return 0;
 }
 
+int io_change_directory(const char *path)
+{
+    return chdir(path) == 0 ? 0 : -errno;
+}
+
 int64_t io_process_id(void)
 {
     return getpid();

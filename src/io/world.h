@@ -29,6 +29,7 @@ bool io_signals_stop_requested(void);
 
 /* ---- the process ---- */
 int io_daemonize(void); /* 0 in the child that goes on; the parent exits with 0 */
+int io_change_directory(const char *path); /* 0 or -errno */
 int64_t io_process_id(void);
 int64_t io_memory_total(void);        /* bytes of RAM, or the cgroup's limit when lower */
 int64_t io_files_max(int64_t wanted); /* raises RLIMIT_NOFILE towards `wanted`; returns what it got */
@@ -43,11 +44,19 @@ void io_memory_huge(void *ptr, size_t len, bool on); /* advice about huge pages 
 
 /* ---- the simulated world ----
  * Everything runs in the caller's thread; virtual time moves only in io_sim_step(). Every delivery is delayed and
- * ordered by the seed. Each `struct io` belongs to a named node; addresses are "node-name" or any IP, ports are per
- * world. The trace hash is a rolling hash over (time, event, node, bytes) of everything delivered. */
+ * ordered by the seed. The trace hash is a rolling hash over (time, event, node, io, bytes) of everything delivered.
+ *
+ * The world returned here is the node "node-0", too: io_create() on it makes an io of that node. A node is what shares
+ * a disk and an address: "node-name" or 10.0.0.1, 10.0.0.2 … in order of creation. Any other address (127.0.0.1) means
+ * the own node's listener on that port, or else the first node's that has one. */
 struct io_world *io_sim_world_create(uint64_t seed);
+/* The node of that name, made when there is none: give it to the node's program as its world. It lives as long as the
+ * first world; io_world_destroy() on it does nothing, its disk stays for the next start of the program. Destroying the
+ * first world ends all; all ios must be destroyed before. */
+struct io_world *io_sim_node(struct io_world *world, const char *name);
 /* io_wait() on a simulated io never sleeps: it returns what is due at the virtual now. Moves virtual time to the next
- * event (or to `not_after_us`) and makes it due; false when there was none up to then. */
+ * event or deadline (or to `not_after_us`) and makes it due; false when there was none up to then. INT64_MAX: no
+ * limit, and time stays when nothing is to come. */
 bool io_sim_step(struct io_world *world, int64_t not_after_us);
 int64_t io_sim_now_us(const struct io_world *world);
 bool io_sim_ready(struct io *io); /* has completions, a wake-up, or its io_wait deadline has passed */

@@ -33,6 +33,7 @@ struct suite {
     int io_count;
     int max; /* completions per io_wait */
     bool simulated;
+    bool dead; /* simulated: nothing is to come any more */
     enum suite_backend backend;
 };
 
@@ -202,10 +203,16 @@ static inline int suite_wait(struct suite *s, int i, int64_t deadline_us)
     return n;
 }
 
-/* A turn of every io. Sleeps a little in the last one when nothing happened. */
+/* A turn of every io. When nothing happened: a real suite sleeps a little, a simulated one lets time go on. */
 static inline int suite_turn(struct suite *s)
 {
     int n = 0;
+    if (s->simulated) {
+        for (int i = 0; i < s->io_count; i++)
+            if (io_sim_ready(s->ios[i])) n += suite_wait(s, i, INT64_MAX);
+        if (n == 0) s->dead = !io_sim_step(s->world, INT64_MAX);
+        return n;
+    }
     for (int i = 0; i < s->io_count; i++)
         n += suite_wait(s, i, i == s->io_count - 1 && n == 0 ? io_monotonic_us(s->ios[i]) + 200 : 0);
     return n;
@@ -223,29 +230,39 @@ static inline int64_t suite_now_us(void)
         int64_t until_end = suite_now_us() + 20000000;                                                       \
         while (!(cond)) {                                                                                    \
             suite_turn(suite);                                                                               \
-            if (suite_now_us() > until_end) fail_msg("never: %s", #cond);                                    \
+            if (suite_now_us() > until_end || (suite)->dead) fail_msg("never: %s", #cond);                   \
         }                                                                                                    \
     } while (0)
 
 /* Turns long enough for whatever could still come to come. */
 static inline void suite_settle(struct suite *s)
 {
-    for (int quiet = 0; quiet < 20;) quiet = suite_turn(s) == 0 ? quiet + 1 : 0;
+    for (int quiet = 0; quiet < 20 && !s->dead;) quiet = suite_turn(s) == 0 ? quiet + 1 : 0;
+    s->dead = false;
 }
 
-static inline struct suite *suite_create(enum suite_backend backend, int ios)
+static inline struct suite *suite_create_seeded(enum suite_backend backend, int ios, uint64_t seed)
 {
     int error = 0;
     struct suite *s = calloc(1, sizeof(*s));
     s->backend = backend;
     s->max = 64;
-    s->world = io_world_create(backend == SUITE_URING ? IO_BACKEND_URING : IO_BACKEND_EPOLL, &error);
+    s->simulated = backend == SUITE_SIM;
+    if (s->simulated)
+        s->world = io_sim_world_create(seed);
+    else
+        s->world = io_world_create(backend == SUITE_URING ? IO_BACKEND_URING : IO_BACKEND_EPOLL, &error);
     if (s->world == NULL) fail_msg("no world: %d", error);
     for (; s->io_count < ios; s->io_count++) {
         s->ios[s->io_count] = io_create(s->world, &error);
         assert_non_null(s->ios[s->io_count]);
     }
     return s;
+}
+
+static inline struct suite *suite_create(enum suite_backend backend, int ios)
+{
+    return suite_create_seeded(backend, ios, 1);
 }
 
 static inline void suite_destroy(struct suite *s)
@@ -289,6 +306,35 @@ static inline void peer_close(struct suite *s, struct peer *p)
     io_close(p->conn);
     UNTIL(s, p->closed);
     peer_free(p);
+}
+
+/* Runs the tests over each backend. io_uring is left out where the kernel refuses it, and that is said. */
+static inline int suite_main(const char *name, enum suite_backend *backend, const struct CMUnitTest *tests,
+                             size_t count)
+{
+    static const char *const labels[] = {"epoll", "io_uring", "simulated"};
+    char title[64];
+    int failed = 0, error;
+    struct io_world *world = io_world_create(IO_BACKEND_URING, &error);
+    if (world != NULL) io_world_destroy(world);
+    for (*backend = SUITE_EPOLL; *backend <= SUITE_SIM; (*backend)++) {
+        if (*backend == SUITE_URING && world == NULL) {
+            printf("io_uring is refused here (%d): not tested\n", error);
+            continue;
+        }
+        snprintf(title, sizeof(title), "%s over %s", name, labels[*backend]);
+        failed += _cmocka_run_group_tests(title, tests, count, NULL, NULL);
+    }
+    return failed;
+}
+
+/* Bytes that differ by position and by `salt`, so that lost, doubled or crossed ones show. */
+static inline uint8_t *pattern(size_t len, uint32_t salt)
+{
+    uint8_t *p = malloc(len > 0 ? len : 1);
+    CHECK(p != NULL);
+    for (size_t i = 0; i < len; i++) p[i] = (uint8_t)(((uint32_t)i * 2654435761u + salt * 40503u) >> 13);
+    return p;
 }
 
 /* Closes what the door's connections still have open and the door itself. */
