@@ -1,6 +1,8 @@
 /* Helpers of command handlers: keys, arguments, common errors. See command.h. */
 #include "command/command.h"
 
+#include <stdio.h>
+
 #include "base/crc.h"
 
 /* ---- keys ---- */

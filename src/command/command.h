@@ -25,6 +25,9 @@
 #include "store/mutate.h"
 #include "store/partition.h"
 
+/* The Redis that clients shall take us for. */
+#define COMMAND_REDIS_VERSION "8.0.3"
+
 struct session; /* session/session.h; NULL when the command runs on another shard than its session's */
 struct shard;   /* shard/shard.h; handlers of routes "session" and "scatter" only */
 
@@ -44,6 +47,8 @@ struct command_context {
     /* Route "key": the key at the first key position, prepared by the executor (hash computed, caches warm). */
     struct key key;
     struct partition *partition;
+    /* Route "scan": how many partitions, from the cursor's on, may be walked in this call; 0: all of them. */
+    uint16_t scan_partitions;
 };
 
 /* ---- keys ---- */
@@ -90,5 +95,8 @@ void command_error_unknown_subcommand(struct command_context *ctx);
 void command_out_of_memory(struct command_context *ctx);
 /* HELP of a container: the lines of `help` (NULL-terminated) in Redis's frame. */
 void command_reply_help(struct command_context *ctx, const char *const *help);
+
+/* Prototypes of all handlers of supported rows, generated from the table. */
+#include "command_handlers.h"
 
 #endif

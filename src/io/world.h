@@ -28,7 +28,7 @@ void io_signals_catch(struct io *io);
 bool io_signals_stop_requested(void);
 
 /* ---- the process ---- */
-int io_daemonize(void); /* 0 in the child that goes on; the parent exits with 0 */
+int io_daemonize(void);                    /* 0 in the child that goes on; the parent exits with 0 */
 int io_change_directory(const char *path); /* 0 or -errno */
 int64_t io_process_id(void);
 int64_t io_memory_total(void);        /* bytes of RAM, or the cgroup's limit when lower */

@@ -71,7 +71,8 @@ struct session_multi {
     uint64_t bytes; /* of memory, accounted */
     unsigned any_flags; /* union of the commands' flags */
     bool dirty;     /* a command was refused while queueing: EXECABORT */
-    uint32_t next;  /* while EXEC runs: the next to run */
+    uint32_t next;      /* while EXEC runs: the next to run */
+    size_t reply_start; /* where its reply begins */
 };
 
 struct session_watch {
@@ -87,7 +88,7 @@ struct scatter;
 struct session {
     struct shard *shard;
     struct io_conn *conn;
-    struct session *ready_next, *output_next, *all_next, *all_previous;
+    struct session *ready_next, *wait_next, *output_next, *all_next, *all_previous;
     /* execution */
     uint32_t flags;
     uint8_t block; /* enum session_block */
@@ -170,6 +171,8 @@ void session_unwatch(struct session *session, struct partition *const *partition
 /* True when a watched key has changed; their partitions are held. */
 bool session_watch_is_dirty(const struct session *session, struct partition *const *partitions);
 
+/* Replies the error when a client name has bytes that Redis refuses. */
+bool session_name_is_valid(struct command_context *ctx, struct slice name);
 void session_set_text(struct slice *text, struct slice value); /* malloc'ed copy */
 
 #endif

@@ -127,10 +127,10 @@ void clients_adopt(struct shard *shard, io_socket socket, uint64_t id, bool is_u
 
 static void remove_from_list(struct session **list, struct session *s)
 {
-    for (struct session **link = list; *link; link = &(*link)->ready_next) {
+    for (struct session **link = list; *link; link = &(*link)->wait_next) {
         if (*link != s) continue;
-        *link = s->ready_next;
-        s->ready_next = NULL;
+        *link = s->wait_next;
+        s->wait_next = NULL;
         return;
     }
 }
@@ -187,7 +187,6 @@ void clients_release_if_done(struct shard *shard, struct session *s)
     if (s->inflight || s->scatter || s->input || !give_up_watches(shard, s)) return;
     unlink_session(shard, s);
     bool counted = s->id != 0;
-    if (s->flags & SESSION_MONITOR) telemetry_monitor_end(shard, s);
     session_destroy(s);
     if (counted) count_end(shard);
 }
@@ -218,7 +217,7 @@ void clients_received(struct shard *shard, struct session *s, const struct io_co
     s->bytes_in += len;
     shard->stats.bytes_in += len;
     s->last_active_us = shard->now_us;
-    if (LIKELY(!s->tail_len && !s->block && !s->input)) {
+    if (LIKELY(!s->tail_len && !s->block && !s->input && !s->detaching)) {
         s->input = (const char *)completion->data;
         s->input_len = len;
         s->input_at = 0;
@@ -233,12 +232,12 @@ void clients_received(struct shard *shard, struct session *s, const struct io_co
         clients_close(shard, s);
         return;
     }
-    if (s->tail_len > shard->config.client_query_buffer_limit_bytes) {
+    if (s->tail_len > (size_t)shard->config.client_query_buffer_limit_bytes) {
         shard->stats.query_limit_closed++;
         clients_close(shard, s);
         return;
     }
-    if (!s->block && s->tail_len >= s->parser.need) shard_set_ready(shard, s);
+    if (!s->block && !s->detaching && s->tail_len >= s->parser.need) shard_set_ready(shard, s);
 }
 
 /* ---- output ---- */

@@ -11,6 +11,8 @@
  */
 #include "shard/internal.h"
 
+#include <stdio.h>
+
 enum verdict { DONE, WAIT };
 
 static bool is_relaxed(const struct shard *shard)
@@ -64,6 +66,7 @@ void dispatch_context(struct shard *shard, struct session *session, const struct
     ctx->db = session->db;
     ctx->in_multi = false;
     ctx->command = command;
+    clients_provide_buffer(shard, session);
     ctx->reply = session_reply(session);
     ctx->reply->resp = session->resp;
     ctx->session = session;
@@ -85,10 +88,9 @@ void dispatch_call(struct shard *shard, struct command_context *ctx)
         command->handler(ctx);
         int64_t took_us = io_monotonic_us(shard->io) - start_us;
         stats->ticks_us += (uint64_t)took_us;
-        if (shard->config.slowlog_log_slower_than_us >= 0 && took_us >= shard->config.slowlog_log_slower_than_us &&
-            !(command->flags & COMMAND_SKIP_SLOWLOG))
-            slowlog_add(&shard->slowlog, ctx, took_us, shard->now_us);
     }
+    if (UNLIKELY(shard->config.maxmemory_bytes != 0) && command->flags & COMMAND_WRITE)
+        memory_changed(shard, ctx->partition);
     if (UNLIKELY(ctx->reply->errors != errors)) {
         stats->failed++;
         shard->stats.errors++;
@@ -338,9 +340,8 @@ static enum verdict run_scatter(struct shard *shard, struct session *session, co
 
 static bool is_paused(struct shard *shard, const struct command *command)
 {
-    if (LIKELY(!shard->pause_until_us) || command->handler == cmd_client_unpause ||
-        command->handler == cmd_client_pause)
-        return false;
+    if (LIKELY(!shard->pause_until_us)) return false;
+    if (command->container && strcmp(command->container->name, "client") == 0) return false; /* CLIENT UNPAUSE */
     if (shard->pause_until_us <= shard->now_us) return false;
     return !shard->pause_writes_only || command->flags & (COMMAND_WRITE | COMMAND_MAY_REPLICATE);
 }
@@ -375,7 +376,6 @@ static enum verdict run(struct shard *shard, struct session *session, const stru
         return wait_for(session, &shard->pause_waiters, SESSION_WAITS_PAUSE);
     if (UNLIKELY(shard->quiet && !goes_on))
         return wait_for(session, &shard->reshard_waiters, SESSION_WAITS_RESHARD);
-    if (UNLIKELY(shard->monitors)) telemetry_monitor(shard, session, argv, (int)request->argc);
     switch ((enum command_route)command->route) {
     case COMMAND_ROUTE_KEY:
         return run_on_partition(shard, session, request, argv,

@@ -6,7 +6,6 @@
 #include "base/histogram.h"
 #include "session/session.h"
 #include "shard/shard.h"
-#include "telemetry/slowlog.h"
 
 #define BATCH_MAX        64          /* commands parsed ahead, and requests in one message */
 #define BATCH_BYTES_MAX  (64 * 1024) /* arguments in one message; a single larger request goes alone */
@@ -93,6 +92,7 @@ struct lend_request {
 
 struct scatter {
     struct session *session;
+    struct scatter *next;
     scatter_run *run;
     void *argument;
     uint16_t count, answered;
@@ -107,7 +107,9 @@ struct command_stats {
 struct shard {
     struct node *node;
     struct io *io;
-    uint16_t index, shard_count;
+    uint16_t index;
+    uint16_t shard_count; /* that own partitions */
+    uint16_t actors;      /* that are alive: at least shard_count, more while leaving ones end */
     bool stopping, stopped;
     struct config config;
     struct store_env env;
@@ -121,7 +123,11 @@ struct shard {
     struct lend_request *lend_queue, **lend_queue_end;
     struct batch *parked, **parked_end; /* batches with items whose partition is lent */
     struct session *partition_waiters;  /* linked by ready_next */
-    uint64_t keys_seen_lent[PARTITION_COUNT]; /* key counts at lending time, for INFO */
+    /* As they were when last looked at: what INFO shows of partitions that are lent. */
+    uint64_t partition_bytes[PARTITION_COUNT];
+    struct {
+        uint64_t keys, expires;
+    } (*keys_when_lent)[PARTITION_COUNT]; /* [db][partition] */
     /* messages */
     struct batch *outgoing[SHARDS_MAX]; /* being filled */
     uint16_t credits[SHARDS_MAX];       /* requests that may still be sent there */
@@ -131,6 +137,7 @@ struct shard {
     struct bitmap256 returning[SHARDS_MAX]; /* partitions on their way home, merged per turn */
     uint32_t ended_sessions;                /* to be told to shard 0 */
     struct borrow *borrow_waiters;          /* for a credit */
+    struct scatter *scatter_waiters;        /* likewise */
     bool returned;                          /* partitions came home this turn */
     struct bitmap256 to_wake; /* shards with something published this turn (a set of shard numbers) */
     /* sessions */
@@ -141,7 +148,7 @@ struct shard {
     struct session *credit_waiters, *pause_waiters, *reshard_waiters;
     /* shard 0 only */
     struct io_listener *listeners[CONFIG_BIND_MAX + 1];
-    int listener_count;
+    int listener_count, tcp_listener_count;
     uint32_t clients_on[SHARDS_MAX];
     uint32_t client_count;
     uint64_t next_client_id;
@@ -158,29 +165,33 @@ struct shard {
     int64_t pause_until_us;
     bool pause_writes_only;
     /* memory */
-    uint64_t used_bytes;    /* of its partitions, as last summed */
-    int64_t leased_bytes;   /* reported to the budget */
+    uint64_t used_bytes;  /* of its partitions */
+    int64_t leased_bytes; /* reported to the budget */
     uint64_t evict_cursor;
-    bool over_limit;
     /* periodic work */
-    int64_t next_cron_us, next_expiry_ms;
-    int64_t partition_expiry_ms[PARTITION_COUNT];
+    int64_t next_cron_us;
+    int64_t expiry_ms[PARTITION_COUNT]; /* next deadline of each */
+    uint32_t expire_cursor;
+    bool more_to_expire;
     bool active_expire_off; /* DEBUG SET-ACTIVE-EXPIRE 0 */
-    bool quiet; /* reshard: nothing new is started */
+    /* reshard */
+    bool quiet;       /* nothing new is started */
+    bool quiet_asked; /* shard 0 waits to hear that nothing is under way */
+    bool moving_asked, leaving;
+    uint32_t move_left, move_cursor;
     /* telemetry */
     struct command_stats *command_stats; /* by command id */
     struct shard_stats {
         uint64_t commands, connections, rejected_connections, bytes_in, bytes_out, hops, batches, borrows, errors;
         uint64_t evict_cycles, expire_cycles, output_limit_closed, query_limit_closed;
     } stats;
-    struct slowlog slowlog;
-    uint32_t monitors; /* sessions in MONITOR on any shard */
 };
 
 /* ---- shard.c ---- */
 void shard_set_ready(struct shard *shard, struct session *session);
 void shard_want_output(struct shard *shard, struct session *session);
 void shard_wake_list(struct shard *shard, struct session **list); /* puts a whole list into ready */
+void shard_unpause(struct shard *shard);
 void shard_wait_in(struct session **list, struct session *session, enum session_block why);
 
 /* ---- dispatch.c ---- */
@@ -255,7 +266,9 @@ bool clients_ship(struct shard *shard, struct session *session);
 void clients_provide_buffer(struct shard *shard, struct session *session);
 
 /* ---- memory.c ---- */
-void memory_sum(struct shard *shard);          /* once per turn with writes */
+/* Counts what a command changed: of one partition, or (NULL) of all. */
+void memory_changed(struct shard *shard, const struct partition *partition);
+void memory_sum(struct shard *shard);
 void memory_note_lent(struct shard *shard, uint16_t partition);
 bool memory_make_room(struct shard *shard);    /* false: over the limit and nothing can be evicted */
 void memory_expire(struct shard *shard, int64_t deadline_us);
@@ -263,5 +276,9 @@ void memory_expire(struct shard *shard, int64_t deadline_us);
 /* ---- reshard.c ---- */
 void reshard_message(struct shard *shard, const struct message *message);
 void reshard_step(struct shard *shard);
-bool reshard_request(struct shard *shard, uint16_t count);
+bool reshard_begin(struct shard *shard, uint16_t count);
+/* Once per turn: tells shard 0 when nothing of this shard is under way any more. */
+void reshard_quiet_check(struct shard *shard);
+/* Once per turn: goes on with stopping; true when the actor has ended. */
+bool stop_step(struct shard *shard);
 #endif

@@ -60,7 +60,7 @@ static void enqueue(struct shard *shard, uint16_t from, struct borrow *borrow, s
 /* Asks the next owner; complete when there is none left. */
 void borrow_continue(struct shard *shard, struct borrow *borrow)
 {
-    for (; borrow->asking < shard->shard_count; borrow->asking++) {
+    for (; borrow->asking < shard->actors; borrow->asking++) {
         struct bitmap256 part = owned_by(shard, borrow->wanted, borrow->asking);
         part = bitmap_without(part, borrow->held);
         if (bitmap_is_empty(&part)) continue;
@@ -90,6 +90,7 @@ void borrow_continue(struct shard *shard, struct borrow *borrow)
         session->block = SESSION_RUNNING;
         shard_set_ready(shard, session);
     }
+    if (session->flags & SESSION_CLOSED) clients_release_if_done(shard, session);
 }
 
 bool borrow_begin(struct shard *shard, struct session *session, struct bitmap256 wanted)
@@ -140,10 +141,10 @@ void lend_returned(struct shard *shard, struct bitmap256 partitions)
         CHECK(shard->state[p] == PARTITION_LENT);
         shard->state[p] = PARTITION_HOME;
         partition_hold(shard->node->partitions[p], &shard->env);
-        shard->partition_expiry_ms[p] = partition_next_expiry_ms(shard->node->partitions[p]);
-        if (shard->partition_expiry_ms[p] < shard->next_expiry_ms)
-            shard->next_expiry_ms = shard->partition_expiry_ms[p];
+        shard->expiry_ms[p] = partition_next_expiry_ms(shard->node->partitions[p]);
+        if (shard->expiry_ms[p] < shard->env.next_expiry_ms) shard->env.next_expiry_ms = shard->expiry_ms[p];
     }
+    if (shard->config.maxmemory_bytes) memory_sum(shard);
     /* What queued for them runs before they are lent again. */
     shard->returned = true;
 }

@@ -52,7 +52,7 @@ static void send_merged(struct shard *shard, uint16_t to)
 void mail_publish(struct shard *shard)
 {
     struct node *node = shard->node;
-    for (uint16_t to = 0; to < shard->shard_count; to++)
+    for (uint16_t to = 0; to < shard->actors; to++)
         if (to != shard->index) send_merged(shard, to);
     if (bitmap_is_empty(&shard->to_wake)) return;
     for (int to = bitmap_next(&shard->to_wake, 0); to >= 0; to = bitmap_next(&shard->to_wake, (unsigned)to + 1)) {
@@ -70,7 +70,7 @@ void mail_publish(struct shard *shard)
 
 bool mail_is_empty(struct shard *shard)
 {
-    for (uint16_t from = 0; from < shard->shard_count; from++) {
+    for (uint16_t from = 0; from < shard->actors; from++) {
         if (from == shard->index) continue;
         for (int lane = 0; lane < LANE_COUNT; lane++)
             if (!ring_is_empty(shard->node->rings[from][shard->index][lane])) return false;
@@ -103,7 +103,7 @@ static void take_control(struct shard *shard, const struct message *message)
     case MESSAGE_TAKEN: shard->credits[message->from]++; break;
     case MESSAGE_RESHARD_DONE:
         shard->credits[message->from]++;
-        reshard_message(shard, message);
+        reshard_message(shard, message); /* may end the actor that sent it: nothing of it is used after this */
         break;
     case MESSAGE_RETURN: lend_returned(shard, partitions_in(message)); break;
     case MESSAGE_NOTE: clients_ended(shard, message->from, message->token); break;
@@ -144,7 +144,7 @@ static void take_data(struct shard *shard, const struct message *message)
 void mail_receive(struct shard *shard)
 {
     for (int lane = LANE_CONTROL; lane >= LANE_DATA; lane--) {
-        for (uint16_t from = 0; from < shard->shard_count; from++) {
+        for (uint16_t from = 0; from < shard->actors; from++) {
             if (from == shard->index) continue;
             struct ring *ring = shard->node->rings[from][shard->index][lane];
             for (struct message *slot; (slot = ring_peek(ring));) {

@@ -45,7 +45,8 @@ struct node {
     _Atomic bool sleeping[SHARDS_MAX];
     struct budget budget;
     _Atomic uint16_t shard_count; /* set by reshard while all are quiet */
-    _Atomic bool stop;
+    _Atomic bool stop, resharding;
+    _Atomic uint16_t stopped; /* actors that have nothing left to do */
     int exit_status;
     uint64_t hash_seed, random_seed;
     int64_t started_us; /* wall clock */
@@ -64,6 +65,9 @@ struct node *node_create(const struct node_host *host, const struct config *conf
 void node_destroy(struct node *node);
 /* Makes the rings between `index` and all shards below it. False: no memory. */
 bool node_add_rings(struct node *node, uint16_t index);
+
+/* Asks all actors to close their sessions and end. Any thread. */
+void node_stop(struct node *node, int exit_status);
 
 /* The shard that owns a partition when there are `shards` of them: contiguous runs. */
 static inline uint16_t node_owner(uint16_t partition, uint16_t shards)

@@ -68,7 +68,7 @@ static void send_batch(struct shard *shard, uint16_t to)
 
 void remote_flush(struct shard *shard)
 {
-    for (uint16_t to = 0; to < shard->shard_count; to++)
+    for (uint16_t to = 0; to < shard->actors; to++)
         if (shard->outgoing[to]) send_batch(shard, to);
 }
 

@@ -57,8 +57,8 @@ bool entry_reshape(struct entry *entry, uint32_t header, uint32_t value_len)
     if (slab_rounded(old_size) == slab_rounded(new_size)) {
         move_parts(item, item, header, value_len);
     } else {
-        slab_handle handle = slab_alloc(slab, new_size);
-        CHECK(handle || new_size > old_size); /* shrinking never fails: the slab keeps room for it */
+        /* Shrinking never fails: the slab keeps room for it. */
+        slab_handle handle = new_size < old_size ? slab_alloc_smaller(slab, new_size) : slab_alloc(slab, new_size);
         if (!handle) return false;
         struct item *moved = slab_ptr(slab, handle);
         move_parts(moved, item, header, value_len);
@@ -97,7 +97,7 @@ bool entry_insert(struct entry *entry, enum item_type type, enum item_representa
     memset(body + key_len, 0, value_len);
     if (filed) {
         item_expiry_put(item, (struct item_expiry){.deadline_ms = deadline_ms});
-        wheel_file(&partition->wheel, slab, handle, deadline_ms);
+        partition_file(partition, handle, deadline_ms);
         keyspace->expires++;
     }
     entry_at(entry, partition, slot);
@@ -165,11 +165,11 @@ bool entry_set_deadline(struct entry *entry, int64_t deadline_ms)
         if (!later) wheel_remove(&partition->wheel, &partition->slab, *entry->slot);
         item_expiry_put(entry->item, expiry);
         /* A later deadline stays where it is filed: when that place fires, the item is filed again. */
-        if (!later) wheel_file(&partition->wheel, &partition->slab, *entry->slot, file_at);
+        if (!later) partition_file(partition, *entry->slot, file_at);
     } else if (need_block) {
         if (!entry_reshape(entry, entry->item->header | ITEM_HAS_EXPIRY, entry->value.len)) return false;
         item_expiry_put(entry->item, (struct item_expiry){.deadline_ms = deadline_ms});
-        wheel_file(&partition->wheel, &partition->slab, *entry->slot, file_at);
+        partition_file(partition, *entry->slot, file_at);
     } else if (item_has_expiry(entry->item)) {
         wheel_remove(&partition->wheel, &partition->slab, *entry->slot);
         CHECK(entry_reshape(entry, entry->item->header & ~ITEM_HAS_EXPIRY, entry->value.len));
@@ -184,7 +184,7 @@ bool entry_file_again(struct entry *entry)
     int64_t deadline_ms = item_deadline(entry->item), file_at = filing_time(entry, deadline_ms);
     if (file_at == INT64_MAX) return entry_set_deadline(entry, ITEM_NO_DEADLINE);
     wheel_remove(&partition->wheel, &partition->slab, *entry->slot);
-    wheel_file(&partition->wheel, &partition->slab, *entry->slot, file_at);
+    partition_file(partition, *entry->slot, file_at);
     return true;
 }
 

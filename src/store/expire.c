@@ -33,7 +33,7 @@ void store_expire_item(struct partition *partition, slab_handle handle, int *ste
 {
     struct entry entry;
     /* It is in no list now; file it (far) first, so that every path below finds W1 true. */
-    wheel_file(&partition->wheel, &partition->slab, handle, INT64_MAX);
+    partition_file(partition, handle, INT64_MAX);
     CHECK(open_item(&entry, partition, handle));
     if (item_is_expired(entry.item, partition->env)) {
         entry_expire(&entry);

@@ -18,6 +18,15 @@ static inline bool item_is_expired(const struct item *item, const struct store_e
     return deadline != ITEM_NO_DEADLINE && deadline <= env->now_ms && !env->expiry_paused;
 }
 
+/* Files an item in the wheel and tells the holder when to look. */
+static inline void partition_file(struct partition *partition, slab_handle handle, int64_t time_ms)
+{
+    struct store_env *env = partition->env;
+    wheel_file(&partition->wheel, &partition->slab, handle, time_ms);
+    if (env->expiry_ms && time_ms < env->expiry_ms[partition->id]) env->expiry_ms[partition->id] = time_ms;
+    if (time_ms < env->next_expiry_ms) env->next_expiry_ms = time_ms;
+}
+
 /* entry.c */
 void entry_at(struct entry *entry, struct partition *partition, slab_handle *slot);
 /* Sets entry->value from entry->item. */

@@ -2,7 +2,9 @@
  * Tests: test/unit/store_key_test.c. */
 #include "store/internal.h"
 
-#include "store/rdb_object.h"
+#include <stdlib.h>
+#include "base/number.h"
+#include "store/rdb_entry.h"
 #include "store/watch.h"
 
 int mutate_key_delete(struct entry *entry, enum record_delete_reason reason)

@@ -85,7 +85,7 @@ static bool replace_item(struct entry *entry, const struct shape *shape, int64_t
     entry->item = item;
     entry_refresh(entry);
     memcpy(entry->value.bytes, shape->bytes, shape->len);
-    if (has) wheel_file(&partition->wheel, slab, handle, deadline_ms);
+    if (has) partition_file(partition, handle, deadline_ms);
     return true;
 }
 

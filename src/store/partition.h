@@ -43,6 +43,8 @@ struct store_env {
     const struct config *config;
     struct prng *prng;
     struct store_stats stats;
+    /* When to look for due items: per partition (PARTITION_COUNT of them; may be NULL), and the least of them. */
+    int64_t *expiry_ms, next_expiry_ms;
     bool expiry_paused; /* deadlines do not pass (an import, a replica): nothing expires */
     /* Consumers of change records (log, archive, links, notifications). NULL when there are none: then records are
      * counted but not encoded. `encoded` is valid during the call only. */

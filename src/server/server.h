@@ -1,0 +1,20 @@
+/* server: what start-up does around the node: log lines, daemon, pid file, directory. Main thread only, but server_log,
+ * which any actor may call (one append per line). */
+#ifndef WEFT_SERVER_SERVER_H
+#define WEFT_SERVER_SERVER_H
+
+#include "config/config.h"
+#include "io/io.h"
+
+#define WEFT_VERSION "0.1.0"
+
+/* Where lines go until server_enter: stdout. `io` gives the time and does the writing. */
+void server_log_start(struct io *io);
+void server_log(enum config_log level, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* dir, logfile, daemonize, pidfile, open-file limit; logs the first lines. False after saying why. */
+bool server_enter(struct config *config, struct io *io, const struct config_arguments *arguments);
+/* Removes the pid file and the Unix socket. */
+void server_leave(const struct config *config, struct io *io);
+
+#endif

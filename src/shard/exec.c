@@ -1,0 +1,68 @@
+/* EXEC: runs the queued commands with all their partitions held. A queued command that asks every shard (INFO, CONFIG SET)
+ * suspends the *session*, not the handler: the partitions stay held, so the transaction stays isolated, and the run goes
+ * on at the same command when the answers are there. */
+#include "shard/internal.h"
+
+static void end(struct shard *shard, struct session *session)
+{
+    session_unwatch(session, shard->node->partitions);
+    session_multi_reset(session);
+}
+
+static bool refused(struct shard *shard, struct session *session, struct reply *reply)
+{
+    if (session->multi.dirty) {
+        reply_error(reply, "EXECABORT Transaction discarded because of previous errors.");
+        return true;
+    }
+    if (session_watch_is_dirty(session, shard->node->partitions)) {
+        reply_null_array(reply);
+        return true;
+    }
+    return false;
+}
+
+bool exec_run(struct shard *shard, struct session *session)
+{
+    struct session_multi *multi = &session->multi;
+    struct reply *reply = session_reply(session);
+    bool silent = session->flags & (SESSION_REPLY_OFF | SESSION_REPLY_SKIP);
+    reply->resp = session->resp;
+    if (multi->next == 0 && !session->scatter) {
+        multi->reply_start = reply_len(reply);
+        if (refused(shard, session, reply)) {
+            if (silent) reply_truncate(reply, multi->reply_start);
+            session->flags &= ~(uint32_t)SESSION_REPLY_SKIP;
+            end(shard, session);
+            return true;
+        }
+        reply_array(reply, multi->count);
+    }
+    for (; multi->next < multi->count; multi->next++) {
+        struct session_queued *queued = &multi->items[multi->next];
+        dispatch_context(shard, session, queued->command, queued->argv, queued->argc);
+        shard->ctx.in_multi = true;
+        if (queued->command->route == COMMAND_ROUTE_SCATTER) {
+            if (!session->scatter) {
+                queued->command->handler(&shard->ctx);
+                if (session->scatter) scatter_send(shard, session->scatter);
+                if (!session->scatter) continue; /* answered at once */
+            }
+            if (session->scatter->answered < session->scatter->count) {
+                session->block = SESSION_WAITS_SCATTER;
+                return false;
+            }
+        }
+        dispatch_call(shard, &shard->ctx);
+        scatter_free(session);
+    }
+    if (silent) reply_truncate(reply, multi->reply_start);
+    session->flags &= ~(uint32_t)SESSION_REPLY_SKIP;
+    shard->command_stats[command_lookup("exec", 4)->id].calls++;
+    session->commands++;
+    end(shard, session);
+    return true;
+}
+
+/* Only reached outside MULTI: dispatch hands a transaction to exec_run. */
+void cmd_exec(struct command_context *ctx) { reply_error(ctx->reply, "ERR EXEC without MULTI"); }

@@ -1,0 +1,112 @@
+/* Memory and time: what the shard's partitions use, the common budget, eviction, active expiry. All in bounded slices.
+ *
+ * Accounting: a partition counts the bytes of its slab exactly. A shard sums its own once per write-carrying turn and
+ * reports the difference to the node's budget, one atomic add; `maxmemory` is compared with the budget's total, so a
+ * shard that holds everything may use everything. When the total is above the limit, each shard that wants to write evicts
+ * from its own partitions; one that has nothing to evict leaves it to the others (they look at every turn) and refuses
+ * writes only if the total stays above. */
+#include "shard/internal.h"
+
+#define EVICT_TRIES 512 /* keys in one go; more next turn */
+
+static uint64_t sum_partitions(struct shard *shard)
+{
+    uint64_t used = 0;
+    for (int p = 0; p < PARTITION_COUNT; p++) {
+        if (shard->state[p] == PARTITION_HOME)
+            used += shard->partition_bytes[p] = partition_memory(shard->node->partitions[p]);
+        else if (shard->state[p] == PARTITION_LENT)
+            used += shard->partition_bytes[p]; /* as it was; the borrower may not be looked at */
+    }
+    return used;
+}
+
+void memory_sum(struct shard *shard)
+{
+    shard->used_bytes = sum_partitions(shard);
+    int64_t change = (int64_t)shard->used_bytes - shard->leased_bytes;
+    if (!change) return;
+    atomic_fetch_add_explicit(&shard->node->budget.used_bytes, change, memory_order_relaxed);
+    shard->leased_bytes += change;
+}
+
+void memory_note_lent(struct shard *shard, uint16_t partition)
+{
+    struct partition *p = shard->node->partitions[partition];
+    shard->partition_bytes[partition] = partition_memory(p);
+    for (uint16_t db = 0; db < p->databases; db++) {
+        shard->keys_when_lent[db][partition].keys = partition_keys(p, (uint8_t)db);
+        shard->keys_when_lent[db][partition].expires = partition_expires(p, (uint8_t)db);
+    }
+}
+
+static int64_t excess(const struct shard *shard)
+{
+    int64_t total = atomic_load_explicit(&shard->node->budget.used_bytes, memory_order_relaxed);
+    return total - (int64_t)shard->config.maxmemory_bytes;
+}
+
+/* One key out of the partition under the cursor or the next that has one. */
+static bool evict_one(struct shard *shard)
+{
+    for (int i = 0; i < PARTITION_COUNT; i++) {
+        uint16_t p = (uint16_t)(shard->evict_cursor++ % PARTITION_COUNT);
+        if (shard->state[p] != PARTITION_HOME) continue;
+        struct partition *partition = shard->node->partitions[p];
+        if (!partition_evict(partition)) continue;
+        memory_changed(shard, partition);
+        return true;
+    }
+    return false;
+}
+
+void memory_changed(struct shard *shard, const struct partition *partition)
+{
+    if (!partition) {
+        memory_sum(shard);
+        return;
+    }
+    uint64_t used = partition_memory(partition);
+    int64_t change = (int64_t)used - (int64_t)shard->partition_bytes[partition->id];
+    if (!change) return;
+    shard->partition_bytes[partition->id] = used;
+    shard->used_bytes += (uint64_t)change;
+    shard->leased_bytes += change;
+    atomic_fetch_add_explicit(&shard->node->budget.used_bytes, change, memory_order_relaxed);
+}
+
+bool memory_make_room(struct shard *shard)
+{
+    if (excess(shard) <= 0) return true;
+    if (shard->config.maxmemory_policy == CONFIG_POLICY_NOEVICTION) return false;
+    shard->stats.evict_cycles++;
+    for (int i = 0; i < EVICT_TRIES && excess(shard) > 0; i++)
+        if (!evict_one(shard)) break;
+    return excess(shard) <= 0;
+}
+
+/* ---- expiry ---- */
+
+void memory_expire(struct shard *shard, int64_t until_us)
+{
+    if (shard->active_expire_off || shard->env.now_ms < shard->env.next_expiry_ms) return;
+    shard->more_to_expire = false;
+    int64_t next = INT64_MAX;
+    bool out_of_time = false;
+    for (int i = 0; i < PARTITION_COUNT; i++) {
+        uint16_t p = (uint16_t)((shard->expire_cursor + (unsigned)i) % PARTITION_COUNT);
+        if (shard->state[p] != PARTITION_HOME) continue;
+        if (!out_of_time && shard->expiry_ms[p] <= shard->env.now_ms) {
+            struct partition *partition = shard->node->partitions[p];
+            bool more = true;
+            while (more && !(out_of_time = io_monotonic_us(shard->io) >= until_us))
+                more = partition_expire(partition, 64);
+            shard->expiry_ms[p] = partition_next_expiry_ms(partition);
+            if (out_of_time) shard->expire_cursor = p;
+        }
+        if (shard->expiry_ms[p] < next) next = shard->expiry_ms[p];
+    }
+    shard->env.next_expiry_ms = next;
+    shard->more_to_expire = out_of_time;
+    shard->stats.expire_cycles++;
+}

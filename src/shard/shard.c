@@ -1,0 +1,322 @@
+/* The shard actor's life and its turn. */
+#include "shard/internal.h"
+
+#include <stdio.h>
+
+#include <stdlib.h>
+
+#define CRON_US        100000
+#define SLICE_US       500 /* background work per turn */
+#define EXPIRE_LOOK_US 1000
+
+/* ---- life ---- */
+
+struct shard *shard_create(struct node *node, uint16_t index, struct io *io, const struct config *config)
+{
+    struct shard *shard = calloc(1, sizeof *shard);
+    if (!shard) return NULL;
+    shard->command_stats = calloc(COMMAND_COUNT_MAX, sizeof *shard->command_stats);
+    shard->keys_when_lent = calloc((size_t)config->databases, sizeof *shard->keys_when_lent);
+    if (!shard->command_stats || !shard->keys_when_lent) {
+        free(shard->command_stats);
+        free(shard->keys_when_lent);
+        free(shard);
+        return NULL;
+    }
+    shard->node = node;
+    shard->index = index;
+    shard->io = io;
+    shard->shard_count = shard->actors = atomic_load(&node->shard_count);
+    config_copy(&shard->config, config);
+    uint64_t seed = node->random_seed ^ (index * 0x9e3779b97f4a7c15ULL);
+    prng_seed(&shard->prng, seed);
+    shard->env = (struct store_env){.hash_seed = node->hash_seed, .config = &shard->config, .prng = &shard->prng,
+                                    .expiry_ms = shard->expiry_ms, .next_expiry_ms = INT64_MAX};
+    shard->lend_queue_end = &shard->lend_queue;
+    shard->parked_end = &shard->parked;
+    for (int i = 0; i < SHARDS_MAX; i++) shard->credits[i] = DATA_SLOTS;
+    for (int p = 0; p < PARTITION_COUNT; p++) {
+        shard->owner[p] = (uint8_t)node_owner((uint16_t)p, shard->shard_count);
+        shard->expiry_ms[p] = INT64_MAX;
+    }
+    shard->ctx = (struct command_context){
+        .env = &shard->env, .config = &shard->config, .partitions = node->partitions, .shard = shard};
+    return shard;
+}
+
+void shard_destroy(struct shard *shard)
+{
+    if (!shard) return;
+    CHECK(!shard->sessions && !shard->parked && !shard->lend_queue);
+    while (shard->batch_pool) {
+        struct batch *next = shard->batch_pool->next;
+        batch_free(shard->batch_pool);
+        shard->batch_pool = next;
+    }
+    for (uint32_t i = 0; i < shard->reply_pool_count; i++) free(shard->reply_pool[i]);
+    resp_args_free(&shard->args);
+    config_free(&shard->config);
+    free(shard->command_stats);
+    free(shard->keys_when_lent);
+    free(shard);
+}
+
+struct io *shard_io(const struct shard *shard) { return shard->io; }
+uint16_t shard_index(const struct shard *shard) { return shard->index; }
+struct node *shard_node(const struct shard *shard) { return shard->node; }
+struct config *shard_config(struct shard *shard) { return &shard->config; }
+
+void shard_take_partitions(struct shard *shard)
+{
+    for (int p = 0; p < PARTITION_COUNT; p++) {
+        bool mine = shard->owner[p] == shard->index;
+        shard->state[p] = mine ? PARTITION_HOME : PARTITION_ELSEWHERE;
+        shard->expiry_ms[p] = INT64_MAX;
+        if (!mine) continue;
+        struct partition *partition = shard->node->partitions[p];
+        partition_hold(partition, &shard->env);
+        shard->expiry_ms[p] = partition_next_expiry_ms(partition);
+    }
+    shard->env.next_expiry_ms = 0; /* looked at in the next turn */
+    memory_sum(shard);
+}
+
+/* ---- listening (shard 0) ---- */
+
+static int listen_on(struct shard *shard, const char *address, char *error, size_t error_len)
+{
+    int result = io_listen_tcp(shard->io, address, (uint16_t)shard->config.port, (int)shard->config.tcp_backlog,
+                               &shard->listeners[shard->listener_count],
+                               &shard->listeners[shard->listener_count]);
+    if (result == 0) {
+        shard->node->port = io_listener_port(shard->listeners[shard->listener_count++]);
+        return 0;
+    }
+    snprintf(error, error_len, "Could not create server TCP listening socket %s:%lld: %s", address,
+             (long long)shard->config.port, strerror(-result));
+    return -1;
+}
+
+int shard_listen(struct shard *shard, char *error, size_t error_len)
+{
+    struct config *config = &shard->config;
+    for (int i = 0; config->port && i < config->bind_count; i++) {
+        const char *address = config->bind[i].ptr;
+        bool optional = *address == '-';
+        if (optional) address++;
+        if (strcmp(address, "*") == 0) address = "0.0.0.0";
+        if (listen_on(shard, address, error, error_len) != 0 && !optional) return -1;
+    }
+    if (config->port && !shard->listener_count) {
+        snprintf(error, error_len, "Could not listen on any address");
+        return -1;
+    }
+    shard->tcp_listener_count = shard->listener_count;
+    if (config->unixsocket.len) {
+        struct io_listener **slot = &shard->listeners[shard->listener_count];
+        int result = io_listen_unix(shard->io, config->unixsocket.ptr, (uint32_t)config->unixsocketperm,
+                                    (int)config->tcp_backlog, slot, slot);
+        if (result != 0) {
+            snprintf(error, error_len, "Could not create Unix socket %s: %s", config->unixsocket.ptr,
+                     strerror(-result));
+            return -1;
+        }
+        shard->listener_count++;
+    }
+    return 0;
+}
+
+/* ---- lists ---- */
+
+void shard_set_ready(struct shard *shard, struct session *session)
+{
+    if (session->flags & SESSION_READY) return;
+    session->flags |= SESSION_READY;
+    session->ready_next = NULL;
+    if (shard->ready_last)
+        shard->ready_last->ready_next = session;
+    else
+        shard->ready = session;
+    shard->ready_last = session;
+}
+
+void shard_want_output(struct shard *shard, struct session *session)
+{
+    if (session->flags & SESSION_OUTPUT) return;
+    session->flags |= SESSION_OUTPUT;
+    session->output_next = shard->output;
+    shard->output = session;
+}
+
+/* A session that waits is not in the ready list for long: the dispatcher takes it out when it blocks; the link is its own
+ * (wait_next), so both may overlap for the rest of a round. */
+void shard_wait_in(struct session **list, struct session *session, enum session_block why)
+{
+    session->block = (uint8_t)why;
+    session->wait_next = *list;
+    *list = session;
+}
+
+void shard_wake_list(struct shard *shard, struct session **list)
+{
+    struct session *oldest_first = NULL;
+    for (struct session *s = *list, *next; s; s = next) {
+        next = s->wait_next;
+        s->wait_next = oldest_first;
+        oldest_first = s;
+    }
+    *list = NULL;
+    for (struct session *s = oldest_first, *next; s; s = next) {
+        next = s->wait_next;
+        s->wait_next = NULL;
+        s->block = SESSION_RUNNING;
+        shard_set_ready(shard, s);
+    }
+}
+
+/* ---- the turn ---- */
+
+static void take_completion(struct shard *shard, const struct io_completion *completion)
+{
+    struct session *session = completion->user;
+    switch ((enum io_op)completion->op) {
+    case IO_ACCEPT: {
+        struct io_listener **listener = completion->user;
+        bool is_unix = listener - shard->listeners >= shard->tcp_listener_count;
+        clients_accepted(shard, completion->socket, is_unix, completion->result);
+        break;
+    }
+    case IO_RECV: clients_received(shard, session, completion); break;
+    case IO_SENT: clients_sent(shard, session, completion->result); break;
+    case IO_CLOSED: clients_closed(shard, session); break;
+    case IO_DETACHED: clients_detached(shard, session, completion->socket); break;
+    default: CHECK(!"a completion that a shard asked for");
+    }
+}
+
+static void wake_borrows(struct shard *shard)
+{
+    struct borrow *waiting = shard->borrow_waiters;
+    shard->borrow_waiters = NULL;
+    for (struct borrow *next; waiting; waiting = next) {
+        next = waiting->next;
+        borrow_continue(shard, waiting);
+    }
+}
+
+static void wake_scatters(struct shard *shard)
+{
+    struct scatter *waiting = shard->scatter_waiters;
+    shard->scatter_waiters = NULL;
+    for (struct scatter *next; waiting; waiting = next) {
+        next = waiting->next;
+        scatter_send(shard, waiting);
+    }
+}
+
+/* Runs what can run: returned partitions wake parked commands and sessions before anything is lent again. */
+static void execute(struct shard *shard)
+{
+    for (;;) {
+        if (shard->returned) {
+            shard->returned = false;
+            if (shard->parked) remote_run_parked(shard);
+            if (shard->partition_waiters) shard_wake_list(shard, &shard->partition_waiters);
+        }
+        if (shard->ready) dispatch_ready(shard);
+        if (shard->returned) continue;
+        if (shard->lend_queue) lend_grant_waiting(shard);
+        if (!shard->ready && !shard->returned) break;
+    }
+}
+
+static void cron(struct shard *shard)
+{
+    if (shard->now_monotonic_us < shard->next_cron_us) return;
+    shard->next_cron_us = shard->now_monotonic_us + CRON_US;
+    clients_cron(shard);
+    memory_sum(shard);
+    if (shard->pause_until_us && shard->pause_until_us <= shard->now_us) shard_unpause(shard);
+}
+
+void shard_unpause(struct shard *shard)
+{
+    shard->pause_until_us = 0;
+    shard_wake_list(shard, &shard->pause_waiters);
+}
+
+static void read_time(struct shard *shard)
+{
+    shard->now_us = io_realtime_us(shard->io);
+    shard->now_monotonic_us = io_monotonic_us(shard->io);
+    shard->env.now_ms = shard->now_us / 1000;
+    shard->ctx.now_ms = shard->env.now_ms;
+}
+
+/* When to look again although nothing happens. */
+static int64_t deadline(const struct shard *shard, int64_t max_wait_us)
+{
+    int64_t now = shard->now_monotonic_us;
+    if (shard->ready || shard->output || shard->more_to_expire) return now;
+    int64_t at = shard->next_cron_us;
+    if (shard->env.next_expiry_ms != INT64_MAX && !shard->active_expire_off) {
+        int64_t wait_us = (shard->env.next_expiry_ms - shard->env.now_ms) * 1000;
+        if (wait_us < EXPIRE_LOOK_US) wait_us = EXPIRE_LOOK_US;
+        if (now + wait_us < at) at = now + wait_us;
+    }
+    if (shard->pause_until_us) {
+        int64_t wait_us = shard->pause_until_us - shard->now_us;
+        if (now + wait_us < at) at = now + (wait_us > 0 ? wait_us : 0);
+    }
+    return at < now + max_wait_us ? at : now + max_wait_us;
+}
+
+static int wait_for_work(struct shard *shard, int64_t max_wait_us, struct io_completion *completions)
+{
+    int64_t until = deadline(shard, max_wait_us);
+    _Atomic bool *sleeping = &shard->node->sleeping[shard->index];
+    bool sleeps = until > shard->now_monotonic_us && shard->actors > 1;
+    if (sleeps) {
+        atomic_store_explicit(sleeping, true, memory_order_relaxed);
+        atomic_thread_fence(memory_order_seq_cst);
+        if (!mail_is_empty(shard)) {
+            until = shard->now_monotonic_us;
+            atomic_store_explicit(sleeping, false, memory_order_relaxed);
+            sleeps = false;
+        }
+    }
+    int count = io_wait(shard->io, until, completions, COMPLETIONS_MAX);
+    if (sleeps) atomic_store_explicit(sleeping, false, memory_order_relaxed);
+    return count;
+}
+
+bool shard_turn(struct shard *shard, int64_t max_wait_us)
+{
+    struct io_completion completions[COMPLETIONS_MAX];
+    int count = wait_for_work(shard, max_wait_us, completions);
+    read_time(shard);
+    for (int i = 0; i < count; i++) take_completion(shard, &completions[i]);
+    if (shard->actors > 1) {
+        mail_receive(shard);
+        if (shard->credit_waiters) shard_wake_list(shard, &shard->credit_waiters);
+        if (shard->borrow_waiters) wake_borrows(shard);
+        if (shard->scatter_waiters) wake_scatters(shard);
+    }
+    execute(shard);
+    if (shard->actors > 1) remote_flush(shard);
+    clients_flush_output(shard);
+    memory_expire(shard, shard->now_monotonic_us + SLICE_US);
+    cron(shard);
+    if (UNLIKELY(shard->quiet_asked)) reshard_quiet_check(shard);
+    if (UNLIKELY(shard->reshard || shard->moving_asked)) reshard_step(shard);
+    if (shard->actors > 1) mail_publish(shard);
+    return !stop_step(shard);
+}
+
+void shard_run(void *argument)
+{
+    struct shard *shard = argument;
+    read_time(shard);
+    while (shard_turn(shard, CRON_US)) {
+    }
+}

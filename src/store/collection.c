@@ -1,0 +1,70 @@
+/* What differs by type of collection: one switch each. */
+#include "store/internal.h"
+
+#include "types/hash.h"
+#include "types/list.h"
+#include "types/set.h"
+#include "types/zset.h"
+
+/* The types read values through a const pointer; an entry's is its first member. */
+
+void collection_free(struct entry *entry)
+{
+    switch (item_type(entry->item)) {
+    case ITEM_LIST: list_free(&entry->value); break;
+    case ITEM_SET: set_free(&entry->value); break;
+    case ITEM_ZSET: zset_free(&entry->value); break;
+    case ITEM_HASH: hash_free(&entry->value); break;
+    default: CHECK(!"a collection");
+    }
+}
+
+int collection_copy(const struct entry *from, struct entry *to)
+{
+    switch (item_type(from->item)) {
+    case ITEM_LIST: return list_copy(&from->value, &to->value);
+    case ITEM_SET: return set_copy(&from->value, &to->value);
+    case ITEM_ZSET: return zset_copy(&from->value, &to->value);
+    case ITEM_HASH: return hash_copy(&from->value, &to->value);
+    default: CHECK(!"a collection"); return VALUE_NO_MEMORY;
+    }
+}
+
+uint64_t collection_count(const struct entry *entry)
+{
+    switch (item_type(entry->item)) {
+    case ITEM_LIST: return list_count(&entry->value);
+    case ITEM_SET: return set_count(&entry->value);
+    case ITEM_ZSET: return zset_count(&entry->value);
+    case ITEM_HASH: return hash_count(&entry->value);
+    default: CHECK(!"a collection"); return 0;
+    }
+}
+
+size_t collection_memory(const struct entry *entry)
+{
+    switch (item_type(entry->item)) {
+    case ITEM_LIST: return list_memory(&entry->value);
+    case ITEM_SET: return set_memory(&entry->value);
+    case ITEM_ZSET: return zset_memory(&entry->value);
+    case ITEM_HASH: return hash_memory(&entry->value);
+    default: CHECK(!"a collection"); return 0;
+    }
+}
+
+const char *collection_encoding(const struct entry *entry)
+{
+    switch (item_type(entry->item)) {
+    case ITEM_LIST: return list_is_quicklist(&entry->value) ? "quicklist" : "listpack";
+    case ITEM_SET: return set_encoding(&entry->value);
+    case ITEM_ZSET: return zset_is_skiplist(&entry->value) ? "skiplist" : "listpack";
+    case ITEM_HASH: return hash_encoding(&entry->value);
+    default: CHECK(!"a collection"); return NULL;
+    }
+}
+
+int64_t collection_earliest_ms(const struct entry *entry)
+{
+    if (item_type(entry->item) != ITEM_HASH) return INT64_MAX;
+    return hash_earliest_ms(&entry->value);
+}
