@@ -130,6 +130,11 @@ class Suite:
                 continue
             except Exception:
                 failed += 1
+                if self._shared is not None:     # it may be paused, full or dead
+                    if not self._shared.alive():
+                        print('the server is dead; its log ends:\n' + self._shared.log_tail())
+                    self._shared.kill()
+                    self._shared = None
                 print('  FAILED %s\n%s' % (name, '\n'.join('      ' + x for x in
                                            traceback.format_exc().strip().split('\n'))), flush=True)
                 continue

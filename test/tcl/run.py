@@ -322,6 +322,21 @@ def missing_commands(server):
                       info[0].decode().lower() not in COMMANDS)
 
 
+def reason_for(test, message, missing):
+    """Why a test cannot pass yet, in a few words."""
+    lacking = [m for m in missing if "'%s'" % m in message.lower()]
+    both = (test + ' ' + message).lower()
+    if lacking:
+        return 'needs ' + ', '.join(lacking).upper()
+    for word, what in (('blocked client', 'blocking commands'), ('eval', 'EVAL'), ('lua', 'EVAL'), ('script', 'EVAL'),
+                       ('migrate', 'MIGRATE'), ('cluster', 'cluster mode'), ('replica', 'replication'),
+                       ('slave', 'replication'), ('xread', 'streams'), ('xgroup', 'streams'), ('georadius', 'geo')):
+        if word in both:
+            return 'needs ' + what
+    why = one_line(message, 70).replace('\t', ' ') if message else 'not reached'
+    return 'follows from a test that needs later commands: ' + why
+
+
 def write_expected(units, baseline, missing):
     """Adds every test of the baseline which failed (or was not reached) now, with the command it lacked."""
     path = os.path.join(HERE, 'expected_failures.txt')
@@ -331,10 +346,7 @@ def write_expected(units, baseline, missing):
             if unit.results.get(test) == 'ok' or (unit.name, test) in expected:
                 continue
             message = unit.messages.get(test, '')
-            lacking = [m for m in missing if "'%s'" % m in message.lower()]
-            reason = 'needs ' + (', '.join(lacking).upper() if lacking else
-                                 'later commands (%s)' % one_line(message, 60).replace('\t', ' ')
-                                 if message else 'later commands (not reached without them)')
+            reason = reason_for(test, message, missing)
             expected[unit.name, test] = reason
     with open(path, 'w', encoding='utf-8') as f:
         f.write('# Tests of Redis\'s suite which need something of a later issue: unit <tab> test <tab> reason.\n'

@@ -10,7 +10,8 @@ proc weft_report {what} {
     send_data_packet $::test_server_fd err "(outside tests) $what"
 }
 
-# A usable default client again, after something went wrong.
+# A usable default client again, after something went wrong: the same one if it still answers in step (tests hold
+# on to its handle and its protocol version), else a new one, on a restarted server if need be.
 proc weft_recover {} {
     if {[llength $::servers] == 0} return
     set server [lindex $::servers end]
@@ -18,9 +19,17 @@ proc weft_recover {} {
     if {![is_alive [dict get $server pid]]} {
         weft_report "the server died; starting it again"
         catch {restart_server 0 true false}
-    } else {
-        catch {reconnect}
+        return
     }
+    set client [dict get $server client]
+    set token "in step [incr ::weft_tokens]"
+    if {![catch {$client echo $token} reply]} {
+        if {$reply eq $token} return
+        if {$reply eq "QUEUED" && ![catch {$client discard}]} return
+    } elseif {[string match "*ERR *" $reply] || [string match "NOAUTH*" $reply]} {
+        return
+    }
+    catch {reconnect}
 }
 
 # Evaluates the commands of a script one after the other in the caller's frame.
