@@ -67,6 +67,7 @@ static void large_write(struct value *list, const struct large *large)
 static uint32_t small_count(const struct value *list)
 {
     uint16_t count;
+    if (list->len < LIST_EMPTY_AREA) return 0; /* fresh, and not yet of its least size */
     memcpy(&count, list->bytes + 1, 2);
     return count;
 }
@@ -589,7 +590,9 @@ uint64_t list_memory(const struct value *list)
 
 int list_copy(const struct value *list, struct value *copy)
 {
-    CHECK(copy->len == LIST_EMPTY_AREA && list_count(copy) == 0);
+    CHECK(list_count(copy) == 0);
+    if (!copy->resize(copy, LIST_EMPTY_AREA)) return VALUE_NO_MEMORY;
+    memset(copy->bytes, 0, LIST_EMPTY_AREA);
     if (!is_chunked(list)) {
         if (!copy->resize(copy, list->len)) return VALUE_NO_MEMORY;
         memcpy(copy->bytes, list->bytes, list->len);
@@ -616,8 +619,8 @@ void list_free(struct value *list)
         struct large large = large_read(list);
         list_tree_free(&large.tree, list->slab);
     }
-    CHECK(list->resize(list, LIST_EMPTY_AREA));
-    memset(list->bytes, 0, LIST_EMPTY_AREA);
+    memset(list->bytes, 0, list->len);
+    if (list->len > LIST_EMPTY_AREA) CHECK(list->resize(list, LIST_EMPTY_AREA));
 }
 
 void list_verify(const struct value *list)

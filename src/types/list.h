@@ -68,7 +68,7 @@ void list_encoding_settle(struct value *list, int fill);
 
 /* Bytes in the slab beside the area. */
 uint64_t list_memory(const struct value *list);
-/* Makes `copy`, an empty list of the same or another slab, equal to `list`. */
+/* Makes `copy`, a fresh area of any length in the same or another slab, equal to `list`. */
 int list_copy(const struct value *list, struct value *copy);
 /* Gives back what the area points to; the area is then an empty list's (of any length). */
 void list_free(struct value *list);

@@ -379,7 +379,9 @@ uint64_t zset_memory(const struct value *zset)
 
 int zset_copy(const struct value *zset, struct value *copy)
 {
-    CHECK(copy->len == ZSET_EMPTY_AREA && zset_count(copy) == 0);
+    CHECK(zset_count(copy) == 0);
+    if (!copy->resize(copy, ZSET_EMPTY_AREA)) return VALUE_NO_MEMORY;
+    memset(copy->bytes, 0, ZSET_EMPTY_AREA);
     if (!is_large(zset)) {
         if (!copy->resize(copy, zset->len)) return VALUE_NO_MEMORY;
         memcpy(copy->bytes, zset->bytes, zset->len);
@@ -411,8 +413,8 @@ void zset_free(struct value *zset)
         large_read(zset, &large);
         large_free(&large, zset->slab);
     }
-    CHECK(zset->resize(zset, ZSET_EMPTY_AREA));
-    memset(zset->bytes, 0, ZSET_EMPTY_AREA);
+    memset(zset->bytes, 0, zset->len);
+    if (zset->len > ZSET_EMPTY_AREA) CHECK(zset->resize(zset, ZSET_EMPTY_AREA));
 }
 
 void zset_verify(const struct value *zset)

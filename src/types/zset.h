@@ -105,7 +105,7 @@ void zset_encoding_settle(struct value *zset, const struct zset_limits *limits);
 
 /* Bytes in the slab beside the area. */
 uint64_t zset_memory(const struct value *zset);
-/* Makes `copy`, an empty set of the same or another slab, equal to `zset`. */
+/* Makes `copy`, a fresh area of any length in the same or another slab, equal to `zset`. */
 int zset_copy(const struct value *zset, struct value *copy);
 /* Gives back what the area points to; the area is then an empty set's. */
 void zset_free(struct value *zset);

@@ -49,6 +49,7 @@ static inline void large_read(const struct value *zset, struct large *large)
 static inline uint32_t small_count(const struct value *zset)
 {
     uint16_t count;
+    if (zset->len < ZSET_EMPTY_AREA) return 0; /* fresh, and not yet of its least size */
     memcpy(&count, zset->bytes + 1, 2);
     return count;
 }

@@ -206,7 +206,7 @@ static void do_copy(struct model *m, bool failing)
     struct slab slab;
     struct test_value copy;
     assert_int_equal(slab_init(&slab, &map_memory, 256u << 20), 0);
-    test_value_init(&copy, &slab, LIST_EMPTY_AREA);
+    test_value_init(&copy, &slab, 1 + (uint32_t)prng_below(&m->prng, 5));
     if (failing) slab_inject_failure(&slab, 1 + prng_below(&m->prng, 10), true);
     int done = list_copy(&m->list.value, &copy.value);
     assert_true(done == VALUE_OK || failing);

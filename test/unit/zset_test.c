@@ -287,7 +287,7 @@ static void do_copy(struct model *m, bool failing)
     struct slab slab;
     struct test_value copy;
     assert_int_equal(slab_init(&slab, &map_memory, 256u << 20), 0);
-    test_value_init(&copy, &slab, ZSET_EMPTY_AREA);
+    test_value_init(&copy, &slab, 1 + (uint32_t)prng_below(&m->prng, 5));
     if (failing) slab_inject_failure(&slab, 1 + prng_below(&m->prng, 50), true);
     int done = zset_copy(&m->zset.value, &copy.value);
     assert_true(done == VALUE_OK || failing);
