@@ -662,19 +662,35 @@ static int64_t sleep_us(struct epoll_io *e, int64_t deadline_us)
     return deadline_us > e->now_us ? deadline_us - e->now_us : 0;
 }
 
+/* The number of events, or -EINTR. */
 static int poll_events(struct epoll_io *e, int64_t timeout_us)
 {
     int n;
     if (timeout_us > 0 && !e->no_pwait2) {
         struct timespec t = {timeout_us / 1000000, timeout_us % 1000000 * 1000};
         n = epoll_pwait2(e->epoll_fd, e->events, EVENTS_MAX, &t, NULL);
-        if (n >= 0 || errno == EINTR) return n < 0 ? 0 : n;
+        if (n >= 0 || errno == EINTR) return n < 0 ? -EINTR : n;
         e->no_pwait2 = true; /* ENOSYS before Linux 5.11, EPERM under some filters */
     }
     int64_t ms = timeout_us > 0 ? (timeout_us + 999) / 1000 : timeout_us;
     n = epoll_wait(e->epoll_fd, e->events, EVENTS_MAX, ms > INT32_MAX ? INT32_MAX : (int)ms);
     CHECK(n >= 0 || errno == EINTR);
-    return n < 0 ? 0 : n;
+    return n < 0 ? -EINTR : n;
+}
+
+/* Sleeps at most until the deadline and takes note of what epoll has to say. */
+static void poll_until(struct epoll_io *e, int64_t deadline_us, bool may_sleep)
+{
+    bool woken = false;
+    int count = -EINTR;
+    while (count == -EINTR && !woken) {
+        int64_t timeout_us = may_sleep ? sleep_us(e, deadline_us) : 0;
+        if (timeout_us != 0 && !wake_may_sleep(&e->wake)) timeout_us = 0;
+        count = poll_events(e, timeout_us);
+        woken = wake_take(&e->wake);
+        if (count == -EINTR) e->now_us = 0; /* a signal that wants us to wake up has called io_wake() */
+    }
+    note_events(e, count);
 }
 
 static int epoll_turn(struct io *io, int64_t deadline_us, struct io_completion *out, int max)
@@ -687,10 +703,7 @@ static int epoll_turn(struct io *io, int64_t deadline_us, struct io_completion *
     e->arena_used = 0;
     send_all(e);
     int n = put_done(e, &e->done, out, 0, max);
-    int64_t timeout_us = n > 0 || work_is_waiting(e) ? 0 : sleep_us(e, deadline_us);
-    if (timeout_us != 0 && !wake_may_sleep(&e->wake)) timeout_us = 0;
-    note_events(e, poll_events(e, timeout_us));
-    wake_take(&e->wake);
+    poll_until(e, deadline_us, n == 0 && !work_is_waiting(e));
     n = put_done(e, &e->done_lazy, out, n, max);
     n = put_done(e, &e->done, out, n, max);
     n = put_files(e, out, n, max);

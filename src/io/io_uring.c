@@ -107,8 +107,8 @@ static int uring_turn(struct io *io, int64_t deadline_us, struct io_completion *
         bool woken = wake_take(&u->wake);
         n = harvest(u, out, n, max);
         n = uring_put_done(u, &u->done, out, n, max);
-        if (n > 0 || timeout_us == 0 || status < 0 || woken || u->woken) break;
-        /* What came was of no interest to the caller: a cancelled receive, a lazy send. Sleep on. */
+        if (n > 0 || timeout_us == 0 || status == -ETIME || woken || u->woken) break;
+        /* What came was of no interest to the caller: a cancelled receive, a lazy send, a signal. Sleep on. */
         u->now_us = 0;
         prepare(u);
     }
