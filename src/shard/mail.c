@@ -30,7 +30,7 @@ struct message *mail_reserve_control(struct shard *shard, uint16_t to)
 
 static bool has_spare_control(struct shard *shard, uint16_t to)
 {
-    return ring_room(shard->node->rings[shard->index][to][LANE_CONTROL]) > DATA_SLOTS;
+    return ring_has_room(shard->node->rings[shard->index][to][LANE_CONTROL], DATA_SLOTS + 1);
 }
 
 static void send_merged(struct shard *shard, uint16_t to)
