@@ -177,11 +177,8 @@ bool config_get_one(const struct config *config, struct slice name, struct confi
 
 void config_set_error(char error[CONFIG_ERROR_MAX], const char *name, const char *reason)
 {
-    if (reason)
-        snprintf(error, CONFIG_ERROR_MAX, "ERR CONFIG SET failed (possibly related to argument '%s') - %s",
-                 name, reason);
-    else
-        snprintf(error, CONFIG_ERROR_MAX, "ERR CONFIG SET failed (possibly related to argument '%s')", name);
+    snprintf(error, CONFIG_ERROR_MAX, "ERR CONFIG SET failed (possibly related to argument '%.63s')%s%.400s",
+             name, reason ? " - " : "", reason ? reason : "");
 }
 
 bool config_is_sensitive(struct slice name)
