@@ -87,8 +87,9 @@ void zset_iter_seek(const struct value *zset, uint32_t rank, struct zset_iter *i
 bool zset_iter_next(struct zset_iter *iter, struct slice *member, double *score);
 bool zset_iter_prev(struct zset_iter *iter, struct slice *member, double *score);
 
-/* Shows some members; returns the next cursor, 0 at the end. Members that stay from the first call to the
- * last are shown exactly once. A small set is shown whole. The callback must not change the set. */
+/* Shows some members; returns the next cursor (at most 53 bits), 0 at the end. Members that stay from the
+ * first call to the last are shown, as good as always once. A small set is shown whole. The callback must not
+ * change the set. */
 typedef void zset_visit(void *context, struct slice member, double score);
 uint64_t zset_scan(const struct value *zset, uint64_t cursor, zset_visit *visit, void *context);
 

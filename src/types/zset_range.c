@@ -3,6 +3,8 @@
  */
 #include "types/zset_form.h"
 
+#define CURSOR_CUT 11
+
 /* ---- ranges ---- */
 
 struct zset_span zset_span_by_score(const struct value *zset, const struct zset_score_range *range)
@@ -192,7 +194,9 @@ static void scan_visit(void *context, slab_handle item)
     scan->visit(scan->context, zset_item_member(bytes), zset_item_score(bytes));
 }
 
-/* The low 8 bits of a table's cursor are 0: clients get it without them. */
+/* Clients get the upper 53 bits of the table's cursor, since some keep it in floating-point numbers. What is
+ * cut off is less than a bucket's share of the hash space: a call may, very rarely, show a member again, but
+ * misses none. */
 uint64_t zset_scan(const struct value *zset, uint64_t cursor, zset_visit *visit, void *context)
 {
     if (is_large(zset)) {

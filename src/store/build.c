@@ -1,0 +1,65 @@
+/* build: collections that take a key's place whole. See build.h. */
+#include "store/build.h"
+
+#include "store/internal.h"
+
+static bool resize_build(struct value *value, uint32_t len)
+{
+    struct build *build = (struct build *)value;
+    if (len > BUILD_AREA_MAX) return false;
+    if (len > value->len) memset(build->area + value->len, 0, len - value->len);
+    value->len = len;
+    return true;
+}
+
+void build_begin(struct build *build, struct partition *partition, enum item_type type, uint32_t area_len,
+                 void (*free)(struct value *value))
+{
+    CHECK(area_len <= BUILD_AREA_MAX);
+    build->type = type;
+    build->free = free;
+    memset(build->area, 0, area_len);
+    build->value = (struct value){
+        .slab = &partition->slab, .bytes = build->area, .len = area_len, .resize = resize_build};
+}
+
+void build_drop(struct build *build)
+{
+    build->free(&build->value);
+}
+
+/* Swaps the present item for one that has room for the build; the old value goes only when the new item is
+ * there. */
+static bool replace_item(struct entry *entry, const struct build *build)
+{
+    struct partition *partition = entry->partition;
+    struct slab *slab = &partition->slab;
+    struct item *old = entry->item;
+    struct slice name = item_key(old);
+    uint32_t len = build->value.len, header = item_header(build->type, ITEM_COLLECTION, name.len, len);
+    slab_handle handle = slab_alloc(slab, sizeof(struct item) + item_key_offset(header) + name.len + len);
+    if (!handle) return false;
+    struct item *item = slab_ptr(slab, handle);
+    item_init(item, header, name.len, len);
+    memcpy(item->rest + item_key_offset(header), name.ptr, name.len);
+    if (item_deadline(old) != ITEM_NO_DEADLINE) partition_keyspace(partition, entry->key.db)->expires--;
+    if (item_has_expiry(old)) wheel_remove(&partition->wheel, slab, *entry->slot);
+    entry_free_value(entry);
+    slab_free(slab, *entry->slot, item_size(old));
+    *entry->slot = handle;
+    entry->item = item;
+    entry_refresh(entry);
+    return true;
+}
+
+int build_store(struct build *build, struct entry *entry)
+{
+    CHECK(build->value.slab == &entry->partition->slab);
+    bool placed = entry->item
+                      ? replace_item(entry, build)
+                      : entry_insert(entry, build->type, ITEM_COLLECTION, build->value.len, ITEM_NO_DEADLINE);
+    if (!placed) return VALUE_NO_MEMORY;
+    memcpy(entry->value.bytes, build->area, build->value.len);
+    mutate_key_stored(entry);
+    return VALUE_OK;
+}
