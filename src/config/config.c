@@ -177,7 +177,7 @@ bool config_get_one(const struct config *config, struct slice name, struct confi
 
 void config_set_error(char error[CONFIG_ERROR_MAX], const char *name, const char *reason)
 {
-    snprintf(error, CONFIG_ERROR_MAX, "ERR CONFIG SET failed (possibly related to argument '%.63s')%s%.400s",
+    snprintf(error, CONFIG_ERROR_MAX, "ERR CONFIG SET failed (possibly related to argument '%.63s')%s%.380s",
              name, reason ? " - " : "", reason ? reason : "");
 }
 
