@@ -197,7 +197,7 @@ static uint64_t due_time_ns(const struct client *c, uint64_t index)
 /* How many requests are due by `now` and have not gone out. */
 static uint64_t count_due(const struct client *c, uint64_t now)
 {
-    if (now > c->stop_ns) now = c->stop_ns;
+    if (now >= c->stop_ns) now = c->stop_ns - 1;
     if (now < c->due_first_ns) return 0;
     uint64_t due = (uint64_t)((double)(now - c->due_first_ns) * c->plan->open_rate / 1e9) + 1;
     uint64_t count = due > c->due_issued ? due - c->due_issued : 0, left = c->issue_limit - c->issued;
