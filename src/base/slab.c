@@ -15,14 +15,13 @@
  *     above the wish), page runs beyond. Slots start at page boundaries, so sizes that are multiples of 64
  *     are 64-byte aligned.
  *  3. A span with a free slot is in its class's circular list (`listed`); allocation takes from the head
- * until it is full; a full span that gets a free slot joins at the tail, so sparse spans drain. live == 0
- * gives it back.
+ *     until it is full; a full span that gets a free slot joins at the tail, so sparse spans drain. live == 0
+ *     gives it back.
  *  4. Free runs are coalesced: no two are neighbours. Only the first and last entry of a free run are valid,
- *     but for `dirty`, which is valid for every page below top that is not inside a large run (there it is
- * 0).
+ *     but for `dirty`, valid for every page below top that is not inside a large run (there it is 0).
  *  5. held_bytes = pages of large runs + dirty pages. A page turns dirty when a slot first reaches into it,
- * so the unused tail of a fresh span costs nothing. Dirty free pages stay for reuse up to 1/16 of what is
- * held (16..1024 pages); what is freed beyond that is decommitted at once.
+ *     so the unused tail of a fresh span costs nothing. Dirty free pages stay for reuse up to 1/64 of what
+ *     is held (16..1024 pages); what is freed beyond that is decommitted at once.
  *
  * Cost: alloc and free of a small object ~5 ns when its span's entry is cached; a new span or run ~100 ns;
  * the search for a run looks at two bitmap words and at most RUN_TRIES entries. Page table: 0.4 % of what is
@@ -108,7 +107,7 @@ struct slab_state {
     struct slab_memory memory;
     uint32_t bins[BINS];       /* first free run of a bin; 0: none (page 0 is never free) */
     uint32_t partial[CLASSES]; /* first span with room; 0: none */
-    uint16_t spans[CLASSES];   /* saturating: only sizes the next span */
+    uint16_t spans[CLASSES];   /* saturating; while 0, small objects go to mixed pages */
     uint8_t mixed_units[MIXED_CLASS + 1];
     struct page early[EARLY_PAGES];
 };
@@ -314,7 +313,7 @@ static uint32_t run_take(struct slab *slab, uint32_t pages, uint32_t *taken_dirt
 static void run_give(struct slab *slab, uint32_t run, uint32_t pages, uint32_t dirty)
 {
     struct slab_state *state = slab->state;
-    uint64_t keep = slab->held_bytes / PAGE_BYTES / 16;
+    uint64_t keep = slab->held_bytes / PAGE_BYTES / 64;
     keep = keep < DIRTY_MIN ? DIRTY_MIN : keep > DIRTY_MAX ? DIRTY_MAX : keep;
     POISON(page_ptr(slab, run), (size_t)pages * PAGE_BYTES);
     state->taken -= pages;
@@ -475,22 +474,25 @@ static void mixed_free(struct slab *slab, slab_handle handle, unsigned units)
 
 /* ---- spans ---- */
 
-/* Pages of a class's next span: grows with the class, and long enough that the tail wastes at most 1/64 if
- * that can be. */
-static uint32_t span_pages(const struct slab_state *state, unsigned class)
+/* Pages of a class's spans: short ones, since a span can only be given back when all of it is free. At least
+ * 16 objects up to 1 KiB (so that making spans is cheap), one for larger ones; the tail wastes at most 1/64
+ * (above 4 KiB: 1/32) if 16 pages allow it. */
+static uint32_t span_pages(unsigned class)
 {
-    uint32_t units = class_units(class), pages = 1 + state->spans[class] / 4u;
-    for (; pages < SPAN_PAGES; pages++) {
-        uint32_t tail = pages * PAGE_UNITS % units;
-        if (pages * PAGE_UNITS >= units && tail * 64 <= pages * PAGE_UNITS) break;
+    uint32_t units = class_units(class), best = SPAN_PAGES, best_waste = UINT32_MAX;
+    uint32_t least = class <= SMALL_CLASS ? 16 * units : units, share = class <= MID_CLASS ? 64 : 32;
+    for (uint32_t pages = (least + PAGE_UNITS - 1) / PAGE_UNITS; pages <= SPAN_PAGES; pages++) {
+        uint32_t tail = pages * PAGE_UNITS % units, waste = (tail << 16) / pages;
+        if (tail * share <= pages * PAGE_UNITS) return pages;
+        if (waste < best_waste) best = pages, best_waste = waste;
     }
-    return pages < SPAN_PAGES ? pages : SPAN_PAGES;
+    return best;
 }
 
 static uint32_t span_create(struct slab *slab, unsigned class)
 {
     struct slab_state *state = slab->state;
-    uint32_t dirty, pages = span_pages(state, class), run = run_take(slab, pages, &dirty);
+    uint32_t dirty, pages = span_pages(class), run = run_take(slab, pages, &dirty);
     if (run == 0) { /* the shortest that holds one slot, when address space runs out */
         pages = (class_units(class) + PAGE_UNITS - 1) / PAGE_UNITS;
         run = run_take(slab, pages, &dirty);

@@ -8,9 +8,10 @@
 #define SPREAD_MIN    32 /* no deeper than where segments would hold so few on average: invariant 3 */
 #define DIRECTORY_LEN (sizeof(struct table_segment) + sizeof(uint32_t))
 
-/* Buckets of a segment, in the order of its growth, and how many of them are stash. */
+/* Buckets of a segment, in the order of its growth, and how many of them are stash. The last ones fill pages
+ * well: 3 segments of 42 buckets take two pages, 5 of 51 four. */
 static const uint8_t sizes[] = {1,  2,  3,  4,  5,  6,  7,  8,  10,
-                                12, 15, 18, 22, 27, 33, 41, 51, TABLE_SEGMENT_BUCKETS};
+                                12, 15, 18, 22, 27, 33, 42, 51, TABLE_SEGMENT_BUCKETS};
 
 static uint32_t stash_of(uint32_t buckets)
 {

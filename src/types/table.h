@@ -29,7 +29,7 @@
  *  1. An item stands in its home bucket, or in the next one (the last wraps to the first) with bit 0 of the
  *     home's control set, or in a stash bucket with that bit set. The bits are exact: they are recomputed
  *     whenever a displaced item leaves.
- *  2. A segment grows 1, 2, 3, ... 8, 10, 12, 15, ... 41, 51, 64 buckets when an item finds no place (at
+ *  2. A segment grows 1, 2, 3, ... 8, 10, 12, 15, ... 42, 51, 64 buckets when an item finds no place (at
  *     ~0.93 load), then splits in two; mean load is ~0.83, 6.4 bytes an item. It shrinks below half load,
  *     and joins with its sibling when both are small. One step of growth touches the items of one segment
  *     (at most ~730; ~20 us). Doubling the directory copies 12 bytes per segment.
