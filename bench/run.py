@@ -401,8 +401,7 @@ def idle(specs, peers):
 
 def types(specs, peers):
     elements, keys = 100, 10000
-    names = ['incr', 'mget', 'mset', 'lpush', 'lrange', 'sadd', 'sismember', 'hset', 'hget', 'zadd', 'zrange', 'zincrby',
-             'ping']
+    names = 'incr mget mset lpush lrange sadd sismember hset hget zadd zrange zincrby ping'.split()
     cells = [Cell(name.upper(), ['--mix', name, '--pipeline', 16, '--keys', keys, '--elements', elements,
                                  '--value-size', 16]) for name in names]
     fill = ['--preload=string,counter,list,set,hash,zset', '--keys', keys, '--elements', elements, '--value-size', 16]

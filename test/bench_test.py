@@ -262,8 +262,8 @@ class Requests(unittest.TestCase):
 
     def test_preload_writes_each_once(self):
         with FakeServer() as fake:
-            got = run('--connections', 3, '--preload', '--requests', 0, '--keys', 777, '--mix', 'get,incr', '--key-size',
-                      20, '--prefix', 'p:', port=fake.port)
+            got = run('--connections', 3, '--preload', '--requests', 0, '--keys', 777, '--mix', 'get,incr',
+                      '--key-size', 20, '--prefix', 'p:', port=fake.port)
             self.assertNotIn('run', got)
             self.assertEqual(got['preload']['requests'], 2 * 777)
             wanted = collections.Counter({b'p:%018d' % i: 2 for i in range(777)})
@@ -323,8 +323,8 @@ class Requests(unittest.TestCase):
 class Distributions(unittest.TestCase):
     def keys(self, dist, count, requests, seed=3):
         with FakeServer() as fake:
-            run('--connections', 1, '--pipeline', 1000, '--requests', requests, '--keys', count, '--dist', dist, '--seed',
-                seed, port=fake.port)
+            run('--connections', 1, '--pipeline', 1000, '--requests', requests, '--keys', count, '--dist', dist,
+                '--seed', seed, port=fake.port)
             return [int(r[1][4:]) for r in fake.requests]
 
     def assert_fits(self, observed, expected):
@@ -443,8 +443,8 @@ class RealServer(unittest.TestCase):
             run('--requests', 5, '--auth', 'secret', '--user', 'default', port=server.port)
         path = '/tmp/weft-bench-test-%d.sock' % os.getpid()
         with servers.Server(self.reference, args=['--unixsocket', path]):
-            got = run('--socket', path, '--requests', 100, '--mix', 'set,get', '--preload', '--keys', 50, '--value-size',
-                      100000)['run']
+            got = run('--socket', path, '--requests', 100, '--mix', 'set,get', '--preload', '--keys', 50,
+                      '--value-size', 100000)['run']
             self.assertEqual((got['requests'], got['errors']), (100, 0))
 
 
