@@ -187,6 +187,7 @@ def table_c(rows):
     for row in rows:
         fields = row_fields(row, slots, before)
         body.append('    {%s},' % ', '.join('.%s = %s' % item for item in fields.items()))
+    before.append('_Static_assert(CONFIG_ROWS_MAX >= %d, "room");' % len(rows))
     body += ['};', 'const size_t config_row_count = %d;' % len(rows)]
     before.append('_Static_assert(CONFIG_IDLE_NUMBERS >= %d, "room");' % slots['idle_number'])
     before.append('_Static_assert(CONFIG_IDLE_TEXTS >= %d, "room");' % slots['idle_text'])

@@ -230,6 +230,31 @@ static void note_idle(const struct config *config, const struct config_row *row,
     config_text_free(&sentence);
 }
 
+void config_changes(const struct config *config, const struct slice *words, size_t count,
+                    struct config_matches *changes)
+{
+    *changes = (struct config_matches){NULL, 0};
+    for (size_t i = 0; i < count; i += 2) {
+        const struct config_row *row = find_value(words[i]);
+        CHECK(row);
+        match_push(config, row, config_slice(row->name), changes);
+    }
+}
+
+void config_follow(struct config *config, const struct slice *words, size_t count, uint64_t stamp)
+{
+    CHECK(count % 2 == 0);
+    for (size_t i = 0; i < count; i += 2) {
+        const struct config_row *row = find_value(words[i]);
+        char reason[CONFIG_ERROR_MAX];
+        CHECK(row && config->stamps[row - config_rows] != stamp);
+        if (config->stamps[row - config_rows] > stamp) continue;
+        bool set = set_pair(config, row, words[i + 1], reason);
+        CHECK(set); /* it was shown by a config of the same table */
+        config->stamps[row - config_rows] = stamp;
+    }
+}
+
 bool config_set(struct config *config, const struct slice *words, size_t count, unsigned flags,
                 const struct config_loader *notes, char error[CONFIG_ERROR_MAX])
 {

@@ -98,6 +98,7 @@ enum {
 #define CONFIG_SAVE_POINTS_MAX 64
 #define CONFIG_IDLE_NUMBERS    160 /* room for the values of idle directives; the generated table checks it */
 #define CONFIG_IDLE_TEXTS      64
+#define CONFIG_ROWS_MAX        256
 
 struct config {
     /* weft */
@@ -156,6 +157,7 @@ struct config {
     int64_t oom_score_adj[3];
     int64_t idle_number[CONFIG_IDLE_NUMBERS];
     struct config_text idle_text[CONFIG_IDLE_TEXTS];
+    uint64_t stamps[CONFIG_ROWS_MAX]; /* per directive: of the last config_follow() */
 };
 
 void config_init(struct config *config); /* the defaults */
@@ -232,6 +234,15 @@ enum {
  * another port, …) is the caller's: compare the fields of old and new. If that fails: config_set_error(). */
 bool config_set(struct config *config, const struct slice *words, size_t count, unsigned flags,
                 const struct config_loader *notes, char error[CONFIG_ERROR_MAX]);
+/* What the actors that hold copies hear of a config_set() elsewhere: canonical words (config_changes() of the
+ * config that was set) and a stamp that grows with every CONFIG SET of the node. A directive that has
+ * followed a later stamp stays as it is, so all copies come to the same values in whatever order they hear of
+ * changes. */
+void config_follow(struct config *config, const struct slice *words, size_t count, uint64_t stamp);
+/* The `count` words of a successful config_set() with the values as CONFIG GET shows them;
+ * config_matches_free() it. */
+void config_changes(const struct config *config, const struct slice *words, size_t count,
+                    struct config_matches *changes);
 /* "ERR CONFIG SET failed (possibly related to argument 'name') - reason". */
 void config_set_error(char error[CONFIG_ERROR_MAX], const char *name, const char *reason);
 /* May this argument of CONFIG SET be shown in MONITOR and SLOWLOG? */

@@ -338,6 +338,46 @@ static void shown_values_are_accepted(void **state)
     config_free(&config);
 }
 
+/* Two changes that copies hear of in different orders leave all of them equal. */
+static void copies_follow(void **state)
+{
+    struct config first, second;
+    config_init(&first);
+    config_init(&second);
+    const char *one[] = {"maxmemory", "1mb", "client-output-buffer-limit", "replica 1 2 3"};
+    const char *two[] = {"maxmemory", "2mb", "save", ""};
+    struct config_matches changes[2];
+    struct slice words[2][4];
+    for (int c = 0; c < 2; c++) {
+        struct config setter;
+        config_init(&setter);
+        const char *const *texts = c ? two : one;
+        struct slice set_words[4];
+        for (int i = 0; i < 4; i++) set_words[i] = config_slice(texts[i]);
+        assert_true(config_set(&setter, set_words, 4, 0, NULL, error));
+        config_changes(&setter, set_words, 4, &changes[c]);
+        assert_int_equal(changes[c].count, 2);
+        for (int i = 0; i < 4; i++) {
+            const struct config_match *match = &changes[c].items[i / 2];
+            words[c][i] = config_text_slice(i % 2 ? &match->value : &match->name);
+        }
+        config_free(&setter);
+    }
+    config_follow(&first, words[0], 4, 1);
+    config_follow(&first, words[1], 4, 2);
+    config_follow(&second, words[1], 4, 2);
+    config_follow(&second, words[0], 4, 1);
+    for (int i = 0; i < 2; i++) {
+        const struct config *config = i ? &second : &first;
+        expect(config, "maxmemory", "2097152");
+        expect(config, "save", "");
+        expect(config, "client-output-buffer-limit", "normal 0 0 0 slave 1 2 3 pubsub 33554432 8388608 60");
+        config_matches_free(&changes[i]);
+    }
+    config_free(&first);
+    config_free(&second);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -350,6 +390,7 @@ int main(void)
         cmocka_unit_test(gets),
         cmocka_unit_test(copies_are_apart),
         cmocka_unit_test(shown_values_are_accepted),
+        cmocka_unit_test(copies_follow),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
