@@ -19,6 +19,7 @@ import collections
 import concurrent.futures
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -325,13 +326,15 @@ def missing_commands(server):
 def reason_for(test, message, missing):
     """Why a test cannot pass yet, in a few words."""
     lacking = [m for m in missing if "'%s'" % m in message.lower()]
-    both = (test + ' ' + message).lower()
     if lacking:
         return 'needs ' + ', '.join(lacking).upper()
-    for word, what in (('blocked client', 'blocking commands'), ('eval', 'EVAL'), ('lua', 'EVAL'), ('script', 'EVAL'),
-                       ('migrate', 'MIGRATE'), ('cluster', 'cluster mode'), ('replica', 'replication'),
-                       ('slave', 'replication'), ('xread', 'streams'), ('xgroup', 'streams'), ('georadius', 'geo')):
-        if word in both:
+    if 'blocked client' in message:
+        return 'needs blocking commands'
+    if 'replica' in message.lower() or 'redisHandle' in message and re.search('replica|slave|MASTER', test):
+        return 'needs replication'
+    for pattern, what in (('replica|slave|MASTERAUTH', 'replication'), ('MIGRATE', 'MIGRATE'), ('cluster', 'cluster mode'),
+                          ('EVAL|LUA|script', 'EVAL'), ('XREAD|XGROUP', 'streams'), ('GEO', 'geo commands')):
+        if re.search(pattern, test):
             return 'needs ' + what
     why = one_line(message, 70).replace('\t', ' ') if message else 'not reached'
     return 'follows from a test that needs later commands: ' + why

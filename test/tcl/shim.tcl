@@ -12,7 +12,7 @@ proc weft_report {what} {
 
 # A usable default client again, after something went wrong: the same one if it still answers in step (tests hold
 # on to its handle and its protocol version), else a new one, on a restarted server if need be.
-proc weft_recover {} {
+proc weft_recover {resp} {
     if {[llength $::servers] == 0} return
     set server [lindex $::servers end]
     if {![dict exists $server client]} return
@@ -24,12 +24,24 @@ proc weft_recover {} {
     set client [dict get $server client]
     set token "in step [incr ::weft_tokens]"
     if {![catch {$client echo $token} reply]} {
-        if {$reply eq $token} return
+        if {$reply eq $token} {
+            if {$::weft_resp ne $resp} {catch {r hello $resp}}
+            return
+        }
         if {$reply eq "QUEUED" && ![catch {$client discard}]} return
     } elseif {[string match "*ERR *" $reply] || [string match "NOAUTH*" $reply]} {
         return
     }
     catch {reconnect}
+    set ::weft_resp 2
+}
+
+# Which protocol the default client speaks, so that an aborted test or block does not leave the other one behind.
+set ::weft_resp 2
+rename r weft_suite_r
+proc r {args} {
+    if {[string equal -nocase [lindex $args 0] hello] && [llength $args] > 1} {set ::weft_resp [lindex $args 1]}
+    uplevel 1 [list weft_suite_r {*}$args]
 }
 
 # Evaluates the commands of a script one after the other in the caller's frame.
@@ -47,7 +59,7 @@ proc weft_steps {script} {
         set code [catch {uplevel 1 $step} result options]
         if {$code == 1} {
             weft_report "$result\n[dict get $options -errorinfo]"
-            weft_recover
+            weft_recover 2
         } elseif {$code != 0} {
             return -code $code $result
         }
@@ -72,9 +84,10 @@ proc tags {tags code} {
 rename test weft_suite_test
 proc test {args} {
     set failed $::num_failed
+    set resp $::weft_resp
     set code [catch {uplevel 1 [list weft_suite_test {*}$args]} result options]
     # Not inside another test: that one's connection is its own business.
-    if {$::num_failed > $failed && $::cur_test eq ""} weft_recover
+    if {$::num_failed > $failed && $::cur_test eq ""} {weft_recover $resp}
     return -options $options $result
 }
 

@@ -1,0 +1,211 @@
+#!/usr/bin/python3
+"""maxmemory: honoured within 2 % under every policy, on one and on four shards, with keys spread over all slots and
+with all keys in one slot; noeviction answers -OOM; INFO's figures follow what is stored.
+"""
+import os
+import random
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from harness import Suite, equal, true, wait_until  # noqa: E402
+
+suite = Suite('maxmemory')
+MB = 1 << 20
+LIMIT = 48 * MB
+VALUE = 1000
+OOM = ('-', b"OOM command not allowed when used memory > 'maxmemory'.")
+
+
+def used(c):
+    for line in c('INFO', 'memory').split(b'\r\n'):
+        if line.startswith(b'used_memory:'):
+            return int(line[12:])
+    raise AssertionError('no used_memory in INFO')
+
+
+def stat(c, section, name):
+    for line in c('INFO', section).split(b'\r\n'):
+        if line.startswith(name + b':'):
+            return line.split(b':', 1)[1]
+    raise AssertionError('no %s in INFO %s' % (name.decode(), section))
+
+
+def fill(c, names, value=None, ttl=None, check=None):
+    """SETs in pipelines; `check` runs after each pipeline."""
+    value = value or os.urandom(VALUE)
+    names = list(names)
+    for at in range(0, len(names), 500):
+        batch = [[b'SET', n, value] + ([b'EX', b'%d' % ttl(i)] if ttl else []) for i, n in enumerate(names[at:at + 500], at)]
+        for reply in c.pipeline(batch):
+            if reply != ('+', b'OK') and reply != OOM:
+                raise AssertionError('SET: %r' % (reply,))
+        if check:
+            check()
+
+
+def within(c, low=True):
+    now = used(c)
+    true(now <= LIMIT * 1.02, 'used_memory %d is at most 2 %% above %d' % (now, LIMIT))
+    if low:
+        true(now >= LIMIT * 0.95, 'used_memory %d: not more than needed is evicted below %d' % (now, LIMIT))
+
+
+SHAPES = {'spread': b'key:%d', 'one_slot': b'{x}key:%d'}
+EVICTING = ['allkeys-lru', 'allkeys-lfu', 'allkeys-random', 'volatile-lru', 'volatile-lfu', 'volatile-random',
+            'volatile-ttl']
+
+
+def add(policy, shards, shape):
+    def body(t):
+        s = t.start(['--maxmemory', LIMIT, '--maxmemory-policy', policy], shards=shards)
+        c = s.conn()
+        name = SHAPES[shape]
+        volatile = policy.startswith('volatile')
+        kept = [b'{x}keep:%d' % i if shape == 'one_slot' else b'keep:%d' % i for i in range(2000)]
+        if volatile:
+            fill(c, kept)
+        peak = [0]
+
+        def check():
+            peak[0] = max(peak[0], used(c))
+        rng = random.Random(3)
+        fill(c, (name % i for i in range(120000)), ttl=(lambda i: rng.randrange(1000, 100000)) if volatile else None,
+             check=check)
+        true(peak[0] <= LIMIT * 1.02, 'the peak of used_memory, %d, is at most 2 %% above %d' % (peak[0], LIMIT))
+        within(c)
+        true(int(stat(c, 'stats', b'evicted_keys')) > 50000, 'evicted_keys counts')
+        if volatile:
+            equal(c('EXISTS', *kept), len(kept), 'keys without a deadline are not evicted by ' + policy)
+        # The youngest are there, whatever the policy (but random and ttl may take them).
+        if policy.endswith('lru'):
+            last = [name % i for i in range(119000, 120000)]
+            true(c('EXISTS', *last) > 900, 'the youngest keys are kept by ' + policy)
+        # Replacing values by larger ones stays within the limit.
+        fill(c, [name % i for i in range(119000, 120000)], value=b'x' * 5000, ttl=(lambda i: 1000) if volatile else None)
+        within(c)
+        # A lower limit takes effect by itself.
+        equal(c.call('CONFIG', 'SET', 'maxmemory', LIMIT // 2), ('+', b'OK'))
+        wait_until(lambda: used(c) <= LIMIT // 2 * 1.02, 10, 'eviction down to a lower limit')
+    body.__name__ = '%s_%s_%d_shards' % (policy.replace('-', '_'), shape, shards)
+    suite.test(body)
+
+
+for _shards in (1, 4):
+    for _shape in SHAPES:
+        for _policy in (EVICTING if _shards == 1 and _shape == 'spread' else ['allkeys-lru', 'allkeys-lfu', 'volatile-ttl']):
+            add(_policy, _shards, _shape)
+
+
+def no_eviction(t, shards, shape):
+    s = t.start(['--maxmemory', LIMIT], shards=shards)
+    c = s.conn()
+    name = SHAPES[shape]
+    value = b'v' * VALUE
+    written = 0
+    while written < 120000:
+        replies = c.pipeline([[b'SET', name % i, value] for i in range(written, written + 500)])
+        good = sum(r == ('+', b'OK') for r in replies)
+        written += good
+        if good < 500:
+            equal(set(r for r in replies if r[0] == '-'), {OOM})
+            break
+    within(c)
+    equal(c('DBSIZE'), written, 'nothing was evicted')
+    for words in (['SET', 'a', 'b'], ['LPUSH', 'l', 'x'], ['APPEND', name % 1, 'x'], ['INCR', 'n'], ['ZADD', 'z', '1', 'm'],
+                  ['HSET', 'h', 'f', 'v'], ['SADD', 's', 'm'], ['COPY', name % 1, 'copy'], ['SETRANGE', 'r', '0', 'x']):
+        equal(c.call(*words), OOM, str(words))
+    # A queued write over the limit aborts its transaction.
+    out = c.pipeline([[b'MULTI'], [b'SET', b'a', b'b'], [b'EXEC']])
+    equal(out[1], OOM)
+    equal(out[2], ('-', b'EXECABORT Transaction discarded because of previous errors.'))
+    # Reads and what frees memory work.
+    equal(c('GET', name % 1), value)
+    equal(c('EXPIRE', name % 1, 100), 1)
+    equal(c('DEL', *[name % i for i in range(3000)]), 3000)
+    wait_until(lambda: used(c) < LIMIT, 5, 'freed memory is counted')
+    equal(c.call('SET', 'a', 'b'), ('+', b'OK'))
+    equal(int(stat(c, 'stats', b'evicted_keys')), 0)
+
+
+for _shards in (1, 4):
+    for _shape in SHAPES:
+        def _body(t, shards=_shards, shape=_shape):
+            no_eviction(t, shards, shape)
+        _body.__name__ = 'noeviction_%s_%d_shards' % (_shape, _shards)
+        suite.test(_body)
+
+
+@suite.test
+def hot_keys_survive(t):
+    """LRU and LFU keep what is used: a hot set, read between writes, is still there at the end."""
+    for policy in ('allkeys-lru', 'allkeys-lfu'):
+        s = t.start(['--maxmemory', LIMIT, '--maxmemory-policy', policy], shards=2)
+        c = s.conn()
+        hot = [b'hot:%d' % i for i in range(1000)]
+        fill(c, hot)
+        for _ in range(20):
+            c('MGET', *hot[:500])
+            c('MGET', *hot[500:])
+
+        def touch():
+            c('MGET', *random.sample(hot, 200))
+            time.sleep(0.02)        # Redis's LRU clock has seconds
+        fill(c, (b'cold:%d' % i for i in range(100000)), check=touch)
+        left = c('EXISTS', *hot)
+        true(left >= 900, '%d of 1000 hot keys survived %s' % (left, policy))
+
+
+@suite.test
+def nearest_deadline_goes_first(t):
+    s = t.start(['--maxmemory', LIMIT, '--maxmemory-policy', 'volatile-ttl'], shards=2)
+    c = s.conn()
+    # Half die soon, half late, interleaved.
+    fill(c, (b'key:%d' % i for i in range(60000)), ttl=lambda i: 1000 if i % 2 else 100000)
+    soon = sum(c('EXISTS', *[b'key:%d' % i for i in range(at, at + 1000, 2)]) for at in range(1, 60000, 1000))
+    late = sum(c('EXISTS', *[b'key:%d' % i for i in range(at, at + 1000, 2)]) for at in range(0, 60000, 1000))
+    true(late > 1.5 * soon, 'of the early ones %d are left, of the late ones %d' % (soon, late))
+
+
+@suite.test
+def big_collections_count(t):
+    """The limit holds for collections and for one huge key, too."""
+    s = t.start(['--maxmemory', LIMIT, '--maxmemory-policy', 'allkeys-lru'], shards=2)
+    c = s.conn()
+    member = b'm' * 60
+    for kind in (b'RPUSH', b'SADD', b'ZADD', b'HSET'):
+        for key in range(60):
+            words = []
+            for i in range(8000 if kind == b'RPUSH' else 3000):
+                m = b'%d:' % i + member
+                words += [b'%d' % i, m] if kind == b'ZADD' else [m, b'v'] if kind == b'HSET' else [m]
+            c.call(kind, b'%s:%d' % (kind, key), *words)
+        within(c, low=False)
+    equal(int(stat(c, 'stats', b'evicted_keys')) > 50, True, 'collections were evicted')
+
+
+@suite.test
+def accounting_follows_contents(t):
+    """used_memory rises by what is stored and falls back to where it was; no drift over rounds."""
+    s = t.start(shards=2)
+    c = s.conn()
+    fill(c, (b'warm:%d' % i for i in range(20000)))
+    c('FLUSHALL')
+    time.sleep(0.3)
+    base = used(c)
+    for _ in range(3):
+        fill(c, (b'key:%d' % i for i in range(30000)))
+        full = used(c)
+        true(30000 * VALUE <= full - base <= 30000 * VALUE * 1.35, '30,000 values of 1000 bytes: %d bytes' % (full - base))
+        for at in range(0, 30000, 1000):
+            c('DEL', *[b'key:%d' % i for i in range(at, at + 1000)])
+        wait_until(lambda: used(c) < base + 3 * MB, 5, 'memory falls back after DEL: %d, base %d' % (used(c), base))
+    c('SET', 'k', 'v' * 10000)
+    usage = c('MEMORY', 'USAGE', 'k')
+    true(10000 <= usage <= 14000, 'MEMORY USAGE of a 10,000 byte string: %d' % usage)
+    true(int(stat(c, 'memory', b'used_memory_peak')) >= 30000 * VALUE, 'used_memory_peak')
+    true(int(stat(c, 'memory', b'maxmemory')) == 0, 'maxmemory 0')
+
+
+if __name__ == '__main__':
+    suite.main()
