@@ -211,17 +211,31 @@ const char *io_os_name(char *buf, size_t len)
 
 /* ---- address space ---- */
 
-/* MAP_NORESERVE keeps the reservation out of the commit charge, except under vm.overcommit_memory = 2, which
- * charges every writable private mapping. There PROT_NONE is free of charge, but would have to be made
- * writable piece by piece; so there we take what fits, and the caller, told NULL, asks for less. */
+/* MAP_NORESERVE keeps a reservation out of the commit charge, except under vm.overcommit_memory = 2, where every
+ * private writable mapping is charged in full. There the fallback is a memory file: its pages are charged one by one,
+ * as they are touched (and touching one beyond the limit is a SIGBUS, so `maxmemory` must fit into it). Whether the
+ * fallback is in use is a property of the machine, hence this second global; it decides how pages are given back. */
+static atomic_bool memory_files;
+
+static void *reserve_file(size_t len)
+{
+    int fd = memfd_create("weft", MFD_CLOEXEC);
+    void *p = MAP_FAILED;
+    if (fd >= 0 && ftruncate(fd, (off_t)len) == 0)
+        p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (fd >= 0) close(fd);
+    if (p == MAP_FAILED) return NULL;
+    atomic_store(&memory_files, true);
+    return p;
+}
+
 void *io_memory_reserve(size_t len)
 {
     int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
     void *p = mmap(NULL, len, PROT_READ | PROT_WRITE, flags, -1, 0);
-    if (p == MAP_FAILED) return NULL;
-    /* A core dump of the reservation would be useless and huge to walk; huge pages are the caller's choice.
-     */
-    madvise(p, len, MADV_NOHUGEPAGE);
+    if (p == MAP_FAILED) return reserve_file(len);
+    madvise(p, len,
+            MADV_NOHUGEPAGE); /* a touched byte shall cost a page, not two megabytes: see io_memory_huge() */
     return p;
 }
 
@@ -232,7 +246,11 @@ void io_memory_unreserve(void *ptr, size_t len)
 
 void io_memory_decommit(void *ptr, size_t len)
 {
-    if (len > 0) CHECK(madvise(ptr, len, MADV_DONTNEED) == 0);
+    if (len == 0) return;
+    /* A hole in the file; private memory of the same process answers EINVAL. */
+    if (atomic_load_explicit(&memory_files, memory_order_relaxed) && madvise(ptr, len, MADV_REMOVE) == 0)
+        return;
+    CHECK(madvise(ptr, len, MADV_DONTNEED) == 0);
 }
 
 void io_memory_huge(void *ptr, size_t len, bool on)

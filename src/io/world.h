@@ -36,7 +36,8 @@ int64_t io_files_max(int64_t wanted); /* raises RLIMIT_NOFILE towards `wanted`; 
 const char *io_os_name(char *buf, size_t len); /* "Linux 6.1.0 x86_64" */
 
 /* ---- address space for slabs (base/slab.h takes it as struct slab_memory) ----
- * Reserves `len` bytes of address space that cost nothing until touched; NULL when there is none. */
+ * Reserves `len` bytes of address space that cost nothing until touched, and read as zero; NULL when there is none.
+ * Whole pages. Under the thread sanitizer a process has about 1 TiB in all, else 100 TiB. */
 void *io_memory_reserve(size_t len);
 void io_memory_unreserve(void *ptr, size_t len);
 void io_memory_decommit(void *ptr, size_t len);      /* gives pages back; they read as zero afterwards */
