@@ -20,33 +20,28 @@ int mutate_zset_prepare(struct entry *entry, uint64_t count, uint64_t member_len
     return VALUE_OK;
 }
 
-static int set_score(struct entry *entry, struct slice member, double score, struct zset_old *old)
-{
-    struct zset_limits limits = mutate_zset_limits(entry->partition->env);
-    int done = zset_set(&entry->value, &limits, member, score, old);
-    if (done != VALUE_OK && zset_count(&entry->value) == 0) entry_remove(entry); /* it was only prepared */
-    return done;
-}
-
 static struct slice record_double(const double *value)
 {
     return (struct slice){(const char *)value, sizeof *value};
 }
 
-int mutate_zset_set(struct entry *entry, struct slice member, double score, struct zset_old *old)
+int mutate_zset_change(struct entry *entry, struct slice member, zset_decide *decide, void *context,
+                       const double *delta, struct zset_outcome *outcome)
 {
-    if (set_score(entry, member, score, old) != VALUE_OK) return VALUE_NO_MEMORY;
-    struct slice args[2] = {member, record_double(&score)};
-    entry_emit(entry, RECORD_ZSET_SET, args, 2);
-    return VALUE_OK;
-}
-
-int mutate_zset_add(struct entry *entry, struct slice member, double delta, double score,
-                    struct zset_old *old)
-{
-    if (set_score(entry, member, score, old) != VALUE_OK) return VALUE_NO_MEMORY;
-    struct slice args[3] = {member, record_double(&delta), record_double(&score)};
-    entry_emit(entry, RECORD_ZSET_ADD, args, 3);
+    struct zset_limits limits = mutate_zset_limits(entry->partition->env);
+    if (zset_change(&entry->value, &limits, member, decide, context, outcome) != VALUE_OK) {
+        if (zset_count(&entry->value) == 0) entry_remove(entry); /* it was only prepared */
+        return VALUE_NO_MEMORY;
+    }
+    if (!outcome->changed) return VALUE_OK;
+    struct slice score = record_double(&outcome->score);
+    if (delta != NULL) {
+        struct slice args[3] = {member, record_double(delta), score};
+        entry_emit(entry, RECORD_ZSET_ADD, args, 3);
+    } else {
+        struct slice args[2] = {member, score};
+        entry_emit(entry, RECORD_ZSET_SET, args, 2);
+    }
     return VALUE_OK;
 }
 

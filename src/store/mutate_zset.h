@@ -12,11 +12,10 @@ struct zset_limits mutate_zset_limits(const struct store_env *env);
  * encoding that Redis chooses by these. A mutate_zset_set must follow; when its memory fails, the empty set
  * goes. */
 int mutate_zset_prepare(struct entry *entry, uint64_t count, uint64_t member_len);
-/* Adds the member or gives it the score. */
-int mutate_zset_set(struct entry *entry, struct slice member, double score, struct zset_old *old);
-/* The same for an increment: `score` is the result. */
-int mutate_zset_add(struct entry *entry, struct slice member, double delta, double score,
-                    struct zset_old *old);
+/* Adds or updates the member as `decide` says (zset_change). `delta` (may be NULL): the change is an
+ * increment by this. */
+int mutate_zset_change(struct entry *entry, struct slice member, zset_decide *decide, void *context,
+                       const double *delta, struct zset_outcome *outcome);
 /* False: no such member. An empty set's key goes. */
 bool mutate_zset_remove(struct entry *entry, struct slice member);
 /* Takes ranks [from, to) out; an empty set's key goes. */

@@ -225,29 +225,6 @@ bool zset_rank(const struct value *zset, struct slice member, uint32_t *rank, do
     return false;
 }
 
-/* The same number to the bit: 0.0 is not -0.0 here. */
-static bool same_bits(double a, double b)
-{
-    return memcmp(&a, &b, 8) == 0;
-}
-
-static int small_set(struct value *zset, const struct zset_limits *limits, struct slice member, double score,
-                     struct zset_old *old)
-{
-    uint32_t at = small_find(zset, member, &old->score), size = 0, count = small_count(zset);
-    old->existed = at != PACKED_NONE;
-    if (old->existed) {
-        if (same_bits(old->score, score)) return VALUE_OK;
-        size = packed_skip(zset, at, 2) - at;
-    }
-    if (!small_put(zset, at, size, member, score)) return VALUE_NO_MEMORY;
-    if (old->existed) return VALUE_OK;
-    small_set_count(zset, count + 1);
-    if (count + 1 > limits->listpack_entries || member.len > limits->listpack_value)
-        zset->bytes[0] |= TAG_SKIPLIST;
-    return VALUE_OK;
-}
-
 /* Is it sure that the small form can take this member, new or not? */
 static bool small_suffices(const struct value *zset, struct slice member)
 {
@@ -255,34 +232,84 @@ static bool small_suffices(const struct value *zset, struct slice member)
            small_count(zset) < ZSET_PACKED_COUNT;
 }
 
-int zset_set(struct value *zset, const struct zset_limits *limits, struct slice member, double score,
-             struct zset_old *old)
+/* Whether the set is a skiplist to clients once it holds `count` members, this one among them. */
+static bool outgrows_listpack(const struct zset_limits *limits, uint32_t count, struct slice member)
 {
-    DCHECK(score == score);
-    if (member.len > UINT32_MAX - 64) return VALUE_NO_MEMORY;
-    if (!is_large(zset)) {
-        if (small_suffices(zset, member)) return small_set(zset, limits, member, score, old);
-        int made = become_large(zset, limits->hash_seed);
-        if (made != VALUE_OK) return made;
-    }
+    return count > limits->listpack_entries || member.len > limits->listpack_value;
+}
+
+/* What the outcome says of the member's old state decides about its new one. False: nothing to do. */
+static bool decide_score(const struct zset_limits *limits, uint8_t tag, uint32_t count, struct slice member,
+                         zset_decide *decide, void *context, struct zset_outcome *outcome)
+{
+    outcome->changed = false;
+    outcome->score = outcome->old;
+    if (!decide(context, outcome->existed, outcome->old, &outcome->score)) return false;
+    DCHECK(outcome->score == outcome->score);
+    if (outcome->existed && outcome->old == outcome->score) return false;
+    bool skiplist = tag & TAG_SKIPLIST || (!outcome->existed && outgrows_listpack(limits, count + 1, member));
+    if (!skiplist) outcome->score += 0.0; /* -0.0 becomes 0.0 */
+    return true;
+}
+
+static int small_change(struct value *zset, const struct zset_limits *limits, struct slice member,
+                        zset_decide *decide, void *context, struct zset_outcome *outcome)
+{
+    uint32_t at = small_find(zset, member, &outcome->old), size = 0, count = small_count(zset);
+    outcome->existed = at != PACKED_NONE;
+    if (outcome->existed) size = packed_skip(zset, at, 2) - at;
+    if (!decide_score(limits, zset->bytes[0], count, member, decide, context, outcome)) return VALUE_OK;
+    if (!small_put(zset, at, size, member, outcome->score)) return VALUE_NO_MEMORY;
+    outcome->changed = true;
+    if (outcome->existed) return VALUE_OK;
+    small_set_count(zset, count + 1);
+    if (outgrows_listpack(limits, count + 1, member)) zset->bytes[0] |= TAG_SKIPLIST;
+    return VALUE_OK;
+}
+
+static int large_change(struct value *zset, const struct zset_limits *limits, struct slice member,
+                        zset_decide *decide, void *context, struct zset_outcome *outcome)
+{
     struct large large;
     uint64_t hash;
     large_read(zset, &large);
     slab_handle *slot = find_slot(&large, member, &hash);
-    bool done = true;
-    old->existed = slot != NULL;
+    outcome->existed = slot != NULL;
+    if (slot != NULL) outcome->old = zset_item_score(slab_ptr(zset->slab, *slot));
+    if (!decide_score(limits, large.tag, large.tree.count, member, decide, context, outcome)) return VALUE_OK;
     if (slot != NULL) {
-        old->score = zset_item_score(slab_ptr(zset->slab, *slot));
-        if (!same_bits(old->score, score)) done = zset_tree_update(&large.tree, zset->slab, *slot, score);
+        outcome->changed = zset_tree_update(&large.tree, zset->slab, *slot, outcome->score);
     } else if (large.tree.count < UINT32_MAX - 1) {
-        done = large_add(&large, zset->slab, hash, member, score, false);
-        bool many = large.tree.count > limits->listpack_entries || member.len > limits->listpack_value;
-        if (done && many) large.tag |= TAG_SKIPLIST;
-    } else {
-        done = false;
+        outcome->changed = large_add(&large, zset->slab, hash, member, outcome->score, false);
+        if (outcome->changed && outgrows_listpack(limits, large.tree.count, member))
+            large.tag |= TAG_SKIPLIST;
     }
     large_write(zset, &large);
-    return done ? VALUE_OK : VALUE_NO_MEMORY;
+    return outcome->changed ? VALUE_OK : VALUE_NO_MEMORY;
+}
+
+int zset_change(struct value *zset, const struct zset_limits *limits, struct slice member,
+                zset_decide *decide, void *context, struct zset_outcome *outcome)
+{
+    if (member.len > UINT32_MAX - 64) return VALUE_NO_MEMORY;
+    if (!is_large(zset)) {
+        if (small_suffices(zset, member)) return small_change(zset, limits, member, decide, context, outcome);
+        int made = become_large(zset, limits->hash_seed);
+        if (made != VALUE_OK) return made;
+    }
+    return large_change(zset, limits, member, decide, context, outcome);
+}
+
+static bool decide_given(void *context, bool existed, double old, double *score)
+{
+    *score = *(const double *)context;
+    return true;
+}
+
+int zset_set(struct value *zset, const struct zset_limits *limits, struct slice member, double score,
+             struct zset_outcome *outcome)
+{
+    return zset_change(zset, limits, member, decide_given, &score, outcome);
 }
 
 bool zset_remove(struct value *zset, struct slice member, double *score)
@@ -446,6 +473,6 @@ void zset_verify(const struct value *zset)
     zset_iter_seek(zset, 0, &iter);
     while (zset_iter_next(&iter, &member, &score)) {
         double found;
-        CHECK(zset_score(zset, member, &found) && same_bits(found, score));
+        CHECK(zset_score(zset, member, &found) && memcmp(&found, &score, sizeof found) == 0);
     }
 }

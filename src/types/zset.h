@@ -34,14 +34,21 @@ uint32_t zset_count(const struct value *zset);
 bool zset_score(const struct value *zset, struct slice member, double *score);
 bool zset_rank(const struct value *zset, struct slice member, uint32_t *rank, double *score);
 
-/* What zset_set found. */
-struct zset_old {
-    bool existed;
-    double score; /* when it did */
+/* What a member was and is. */
+struct zset_outcome {
+    bool existed, changed; /* changed: is new, or has another score */
+    double old, score;     /* old: when it existed; score: when it is there now */
 };
+/* Decides about a member by what it is: true and the score it shall have, false to leave it. */
+typedef bool zset_decide(void *context, bool existed, double old, double *score);
+/* Looks the member up once, and adds or updates it as `decide` says. A score that is numerically the same
+ * changes nothing; a set that clients see as a listpack does not know -0.0 (Redis's does not) and keeps 0.0.
+ */
+int zset_change(struct value *zset, const struct zset_limits *limits, struct slice member,
+                zset_decide *decide, void *context, struct zset_outcome *outcome);
 /* Adds the member, or gives it this score. */
 int zset_set(struct value *zset, const struct zset_limits *limits, struct slice member, double score,
-             struct zset_old *old);
+             struct zset_outcome *outcome);
 /* False: there is no such member. */
 bool zset_remove(struct value *zset, struct slice member, double *score);
 /* Takes the elements of ranks [from, to) out. */

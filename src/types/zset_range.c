@@ -203,9 +203,9 @@ uint64_t zset_scan(const struct value *zset, uint64_t cursor, zset_visit *visit,
         struct large large;
         struct scan scan = {zset->slab, visit, context};
         large_read(zset, &large);
-        return table_scan(&large.table, zset->slab, &zset_table_type, &large, cursor << 8, scan_visit,
-                          &scan) >>
-               8;
+        return table_scan(&large.table, zset->slab, &zset_table_type, &large, cursor << CURSOR_CUT,
+                          scan_visit, &scan) >>
+               CURSOR_CUT;
     }
     struct slice member;
     double score;

@@ -135,29 +135,35 @@ static void fail_never(struct model *m)
 static void do_set(struct model *m, bool failing)
 {
     struct element e;
-    struct zset_old old = {false, 77};
+    struct zset_outcome out = {.old = 77};
     if (m->count == MODEL_MAX) return;
     draw_member(m, &e);
     e.score = draw_score(m);
     uint32_t at = model_find(m, slice_of(e));
     bool existed = at < m->count;
     if (failing) fail_soon(m);
-    int done = zset_set(&m->zset.value, &m->limits, slice_of(e), e.score, &old);
+    int done = zset_set(&m->zset.value, &m->limits, slice_of(e), e.score, &out);
     fail_never(m);
     assert_true(done == VALUE_OK || failing);
     if (done != VALUE_OK) {
         free(e.ptr);
         return;
     }
-    assert_int_equal(old.existed, existed);
+    assert_int_equal(out.existed, existed);
+    bool outgrown = m->count + 1 > m->limits.listpack_entries || e.len > m->limits.listpack_value;
+    m->skiplist = m->skiplist || (!existed && outgrown);
+    if (!m->skiplist) e.score += 0.0; /* a listpack has no -0.0 */
+    assert_int_equal(out.changed, !existed || m->elements[at].score != e.score);
     if (existed) {
-        assert_memory_equal(&old.score, &m->elements[at].score, 8);
+        assert_memory_equal(&out.old, &m->elements[at].score, 8);
+        if (!out.changed) {
+            free(e.ptr);
+            return;
+        }
         free(m->elements[at].ptr);
         model_drop(m, at, 1);
     }
     model_put(m, e);
-    if (m->count > m->limits.listpack_entries || (!existed && e.len > m->limits.listpack_value))
-        m->skiplist = true;
 }
 
 static void do_remove(struct model *m, bool failing)
@@ -361,13 +367,13 @@ static void test_lex_of_unequal_scores(void **state)
 {
     struct slab slab;
     struct test_value zset;
-    struct zset_old old;
+    struct zset_outcome out;
     struct zset_limits limits = {128, 64, 1};
     static const char *const members[] = {"d", "b", "e", "a", "c"}; /* by rising score */
     assert_int_equal(slab_init(&slab, &map_memory, 64u << 20), 0);
     test_value_init(&zset, &slab, ZSET_EMPTY_AREA);
     for (unsigned i = 0; i < 5; i++) {
-        assert_int_equal(zset_set(&zset.value, &limits, (struct slice){members[i], 1}, i, &old), VALUE_OK);
+        assert_int_equal(zset_set(&zset.value, &limits, (struct slice){members[i], 1}, i, &out), VALUE_OK);
     }
     struct zset_span span = lex(&zset.value, "[b", "[d", false);
     assert_true(span.from == 0 && span.to == 2); /* d b, then e ends it */
@@ -387,14 +393,14 @@ static void test_encoding(void **state)
 {
     struct slab slab;
     struct test_value zset;
-    struct zset_old old;
+    struct zset_outcome out;
     struct zset_limits limits = {3, 4, 1};
     assert_int_equal(slab_init(&slab, &map_memory, 64u << 20), 0);
     test_value_init(&zset, &slab, ZSET_EMPTY_AREA);
     assert_false(zset_is_skiplist(&zset.value));
-    assert_int_equal(zset_set(&zset.value, &limits, SLICE("abcd"), 1, &old), VALUE_OK);
+    assert_int_equal(zset_set(&zset.value, &limits, SLICE("abcd"), 1, &out), VALUE_OK);
     assert_false(zset_is_skiplist(&zset.value));
-    assert_int_equal(zset_set(&zset.value, &limits, SLICE("abcde"), 1, &old), VALUE_OK);
+    assert_int_equal(zset_set(&zset.value, &limits, SLICE("abcde"), 1, &out), VALUE_OK);
     assert_true(zset_is_skiplist(&zset.value));
     double score;
     assert_true(zset_remove(&zset.value, SLICE("abcde"), &score));
@@ -415,7 +421,7 @@ static void test_memory(void **state)
     enum { COUNT = 1000000 };
     struct slab slab;
     struct test_value zset;
-    struct zset_old old;
+    struct zset_outcome out;
     struct prng prng;
     struct zset_limits limits = {128, 64, 1};
     assert_int_equal(slab_init(&slab, &map_memory, 1u << 30), 0);
@@ -426,7 +432,7 @@ static void test_memory(void **state)
         char member[32];
         int len = snprintf(member, sizeof member, "member:%010u%.*s", i, (int)(i % 4), "xyz");
         double score = (double)prng_below(&prng, 100000000);
-        assert_int_equal(zset_set(&zset.value, &limits, (struct slice){member, (size_t)len}, score, &old),
+        assert_int_equal(zset_set(&zset.value, &limits, (struct slice){member, (size_t)len}, score, &out),
                          VALUE_OK);
     }
     double ns = (double)(clock() - start) * 1e9 / CLOCKS_PER_SEC / COUNT;
