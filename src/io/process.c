@@ -129,6 +129,11 @@ int io_change_directory(const char *path)
     return chdir(path) == 0 ? 0 : -errno;
 }
 
+int io_current_directory(char *buf, size_t len)
+{
+    return getcwd(buf, len) ? 0 : -errno;
+}
+
 int64_t io_process_id(void)
 {
     return getpid();

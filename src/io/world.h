@@ -30,6 +30,7 @@ bool io_signals_stop_requested(void);
 /* ---- the process ---- */
 int io_daemonize(void);                    /* 0 in the child that goes on; the parent exits with 0 */
 int io_change_directory(const char *path); /* 0 or -errno */
+int io_current_directory(char *buf, size_t len);
 int64_t io_process_id(void);
 int64_t io_memory_total(void);        /* bytes of RAM, or the cgroup's limit when lower */
 int64_t io_files_max(int64_t wanted); /* raises RLIMIT_NOFILE towards `wanted`; returns what it got */

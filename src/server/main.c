@@ -47,6 +47,24 @@ static void host_join(void *context, struct shard *shard)
     server->threads[shard_index(shard)] = NULL;
 }
 
+static void host_log(void *context, enum config_log level, const char *sentence)
+{
+    (void)context;
+    server_log(level, "%s", sentence);
+}
+
+static const char *host_prepare(void *context, const struct config *old, struct config *next, const char **name)
+{
+    (void)context;
+    return server_prepare(old, next, name);
+}
+
+static void host_configured(void *context, const struct config *config)
+{
+    (void)context;
+    server_configured(config);
+}
+
 /* ---- configuration ---- */
 
 struct reader {
@@ -115,7 +133,14 @@ static size_t partition_limit(void)
 
 static struct node *build_node(struct server *server, const struct config *config, struct io *io)
 {
-    struct node_host host = {server, host_io_create, host_io_destroy, host_start, host_join};
+    struct node_host host = {.context = server,
+                             .io_create = host_io_create,
+                             .io_destroy = host_io_destroy,
+                             .actor_start = host_start,
+                             .actor_join = host_join,
+                             .log = host_log,
+                             .prepare = host_prepare,
+                             .configured = host_configured};
     uint64_t seed;
     io_entropy(io, &seed, sizeof seed);
     struct node *node = node_create(&host, config, &memory, partition_limit(), seed);
@@ -184,6 +209,7 @@ static int run(const struct config_arguments *arguments)
     server_log_start(io);
     if (!load_config(&config, io, arguments)) return 1;
     choose_shards(&config);
+    server_locate(&config);
     if (!server_enter(&config, io, arguments)) return 1;
     static const enum io_backend backends[] = {IO_BACKEND_AUTO, IO_BACKEND_URING, IO_BACKEND_EPOLL};
     server.world = io_world_create(backends[config.io], &error);

@@ -13,7 +13,7 @@
 static struct {
     struct io *io;
     const char *path; /* NULL: stdout */
-    enum config_log level;
+    _Atomic int level; /* enum config_log; CONFIG SET changes it */
     int64_t process_id;
 } the_log = {.level = CONFIG_LOG_NOTICE};
 
@@ -42,7 +42,7 @@ void server_log(enum config_log level, const char *format, ...)
     static const char *const months[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
                                          "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
     static const char marks[] = ".-*#";
-    if (level < the_log.level || level >= CONFIG_LOG_NOTHING) return;
+    if ((int)level < the_log.level || level >= CONFIG_LOG_NOTHING) return;
     char line[2048];
     int64_t ms = io_realtime_us(the_log.io) / 1000, seconds = ms / 1000;
     int year, month, day, of_day = (int)(seconds % 86400);
@@ -73,11 +73,60 @@ static void log_start_lines(const struct config_arguments *arguments)
     server_log(CONFIG_LOG_NOTICE, "PID: %lld", (long long)the_log.process_id);
 }
 
+/* ---- directory and open files, at start and by CONFIG SET ---- */
+
+#define PATH_LEN_MAX 4096
+#define FILES_SPARE  32 /* beside the clients: listeners, log, wake-ups */
+
+static void make_absolute(struct config_text *path)
+{
+    char absolute[2 * PATH_LEN_MAX];
+    if (path->len == 0 || path->ptr[0] == '/' || path->len > PATH_LEN_MAX) return;
+    if (io_current_directory(absolute, PATH_LEN_MAX) != 0) return;
+    size_t len = strlen(absolute);
+    len += (size_t)snprintf(absolute + len, sizeof absolute - len, "/%s", path->ptr);
+    config_text_set(path, (struct slice){absolute, len});
+}
+
+void server_locate(struct config *config)
+{
+    make_absolute(&config->file);
+}
+
+/* Goes to `dir` and makes it what CONFIG GET shows: an absolute path. */
+static int enter_directory(struct config *config)
+{
+    char absolute[PATH_LEN_MAX];
+    int error = config->dir.len ? io_change_directory(config->dir.ptr) : 0;
+    if (error == 0 && io_current_directory(absolute, sizeof absolute) == 0)
+        config_text_set(&config->dir, (struct slice){absolute, strlen(absolute)});
+    return error;
+}
+
+const char *server_prepare(const struct config *old, struct config *next, const char **name)
+{
+    if (next->shards == 0) next->shards = io_cpu_count();
+    *name = "maxclients";
+    if (next->maxclients > old->maxclients && io_files_max(next->maxclients + FILES_SPARE) <
+                                                  next->maxclients + FILES_SPARE)
+        return "The operating system is not able to handle the specified number of clients";
+    *name = "dir";
+    if (strcmp(next->dir.ptr, old->dir.ptr) == 0) return NULL;
+    int error = enter_directory(next);
+    return error ? strerror(-error) : NULL;
+}
+
+void server_configured(const struct config *config)
+{
+    the_log.level = config->loglevel;
+}
+
 bool server_enter(struct config *config, struct io *io, const struct config_arguments *arguments)
 {
     the_log.level = config->loglevel;
-    if (config->dir.len && io_change_directory(config->dir.ptr) != 0) {
-        server_log(CONFIG_LOG_WARNING, "Can't chdir to '%s'", config->dir.ptr);
+    int error = enter_directory(config);
+    if (error != 0) {
+        server_log(CONFIG_LOG_WARNING, "Can't chdir to '%s': %s", config->dir.ptr, strerror(-error));
         return false;
     }
     if (config->logfile.len) {
@@ -100,9 +149,9 @@ bool server_enter(struct config *config, struct io *io, const struct config_argu
             server_log(CONFIG_LOG_WARNING, "Failed to write PID file: %s", config->pidfile.ptr);
     }
     log_start_lines(arguments);
-    int64_t files = config->maxclients + 32, got = io_files_max(files);
+    int64_t files = config->maxclients + FILES_SPARE, got = io_files_max(files);
     if (got < files) {
-        config->maxclients = got > 64 ? got - 32 : 32;
+        config->maxclients = got > 2 * FILES_SPARE ? got - FILES_SPARE : FILES_SPARE;
         server_log(CONFIG_LOG_WARNING, "Open files are limited to %lld: maxclients is now %lld", (long long)got,
                    (long long)config->maxclients);
     }

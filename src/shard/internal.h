@@ -147,8 +147,8 @@ struct shard {
     struct session *output;
     struct session *credit_waiters, *pause_waiters, *reshard_waiters;
     /* shard 0 only */
-    struct io_listener *listeners[CONFIG_BIND_MAX + 1];
-    int listener_count, tcp_listener_count;
+    struct io_listener *listeners[CONFIG_BIND_MAX + 1]; /* TCP ones, and in the last slot the Unix socket's */
+    int listener_count;                                 /* TCP */
     uint32_t clients_on[SHARDS_MAX];
     uint32_t client_count;
     uint64_t next_client_id;
@@ -272,6 +272,15 @@ void memory_sum(struct shard *shard);
 void memory_note_lent(struct shard *shard, uint16_t partition);
 bool memory_make_room(struct shard *shard);    /* false: over the limit and nothing can be evicted */
 void memory_expire(struct shard *shard, int64_t deadline_us);
+
+/* ---- listen.c ---- */
+bool listen_is_unix(const struct shard *shard, const void *accept_user);
+/* Shard 0: the config's port or addresses have changed. On failure the old ones are listened on again; -1. */
+int listen_again(struct shard *shard, const struct config *old);
+/* Any shard: could shard 0 listen on what `next` has beyond `old`? NULL, or why not and whose fault it is. */
+const char *listen_probe(struct shard *shard, const struct config *old, const struct config *next,
+                         const char **name);
+void listen_end(struct shard *shard);
 
 /* ---- reshard.c ---- */
 void reshard_message(struct shard *shard, const struct message *message);

@@ -30,6 +30,12 @@ struct node_host {
     void (*io_destroy)(void *context, struct io *io);
     bool (*actor_start)(void *context, struct shard *shard);
     void (*actor_join)(void *context, struct shard *shard); /* after it stopped */
+    /* These three may be NULL. */
+    void (*log)(void *context, enum config_log level, const char *sentence); /* any actor */
+    /* CONFIG SET, on any shard before it takes effect: does what concerns the process (dir, open files) and makes values
+     * what they come to (an absolute path, a count of CPUs). NULL, or the reason to refuse and the directive's name. */
+    const char *(*prepare)(void *context, const struct config *old, struct config *next, const char **name);
+    void (*configured)(void *context, const struct config *config); /* shard 0, after a CONFIG SET */
 };
 
 /* Memory that may still be leased out of `maxmemory`; leases are chunks, so shards touch it rarely. */
@@ -48,6 +54,7 @@ struct node {
     _Atomic bool stop, resharding;
     _Atomic uint16_t stopped; /* actors that have nothing left to do */
     int exit_status;
+    _Atomic uint64_t config_stamp; /* grows with each CONFIG SET */
     uint64_t hash_seed, random_seed;
     int64_t started_us; /* wall clock */
     int64_t process_id;

@@ -282,7 +282,7 @@ bool stop_step(struct shard *shard)
     if (LIKELY(!atomic_load_explicit(&node->stop, memory_order_relaxed))) return false;
     if (!shard->stopping) {
         shard->stopping = true;
-        while (shard->listener_count) io_unlisten(shard->listeners[--shard->listener_count]);
+        listen_end(shard);
     }
     for (struct session *s = shard->sessions, *next; s; s = next) {
         next = s->all_next;

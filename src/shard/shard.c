@@ -81,51 +81,6 @@ void shard_take_partitions(struct shard *shard)
     memory_sum(shard);
 }
 
-/* ---- listening (shard 0) ---- */
-
-static int listen_on(struct shard *shard, const char *address, char *error, size_t error_len)
-{
-    int result = io_listen_tcp(shard->io, address, (uint16_t)shard->config.port, (int)shard->config.tcp_backlog,
-                               &shard->listeners[shard->listener_count],
-                               &shard->listeners[shard->listener_count]);
-    if (result == 0) {
-        shard->node->port = io_listener_port(shard->listeners[shard->listener_count++]);
-        return 0;
-    }
-    snprintf(error, error_len, "Could not create server TCP listening socket %s:%lld: %s", address,
-             (long long)shard->config.port, strerror(-result));
-    return -1;
-}
-
-int shard_listen(struct shard *shard, char *error, size_t error_len)
-{
-    struct config *config = &shard->config;
-    for (int i = 0; config->port && i < config->bind_count; i++) {
-        const char *address = config->bind[i].ptr;
-        bool optional = *address == '-';
-        if (optional) address++;
-        if (strcmp(address, "*") == 0) address = "0.0.0.0";
-        if (listen_on(shard, address, error, error_len) != 0 && !optional) return -1;
-    }
-    if (config->port && !shard->listener_count) {
-        snprintf(error, error_len, "Could not listen on any address");
-        return -1;
-    }
-    shard->tcp_listener_count = shard->listener_count;
-    if (config->unixsocket.len) {
-        struct io_listener **slot = &shard->listeners[shard->listener_count];
-        int result = io_listen_unix(shard->io, config->unixsocket.ptr, (uint32_t)config->unixsocketperm,
-                                    (int)config->tcp_backlog, slot, slot);
-        if (result != 0) {
-            snprintf(error, error_len, "Could not create Unix socket %s: %s", config->unixsocket.ptr,
-                     strerror(-result));
-            return -1;
-        }
-        shard->listener_count++;
-    }
-    return 0;
-}
-
 /* ---- lists ---- */
 
 void shard_set_ready(struct shard *shard, struct session *session)
@@ -180,12 +135,9 @@ static void take_completion(struct shard *shard, const struct io_completion *com
 {
     struct session *session = completion->user;
     switch ((enum io_op)completion->op) {
-    case IO_ACCEPT: {
-        struct io_listener **listener = completion->user;
-        bool is_unix = listener - shard->listeners >= shard->tcp_listener_count;
-        clients_accepted(shard, completion->socket, is_unix, completion->result);
+    case IO_ACCEPT:
+        clients_accepted(shard, completion->socket, listen_is_unix(shard, completion->user), completion->result);
         break;
-    }
     case IO_RECV: clients_received(shard, session, completion); break;
     case IO_SENT: clients_sent(shard, session, completion->result); break;
     case IO_CLOSED: clients_closed(shard, session); break;

@@ -32,6 +32,8 @@ int shard_listen(struct shard *shard, char *error, size_t error_len); /* by its 
 uint16_t shard_index(const struct shard *shard);
 struct node *shard_node(const struct shard *shard);
 struct config *shard_config(struct shard *shard);
+/* CONFIG REWRITE; 0 or -errno. The config has a file. `force`: every directive, default or not. */
+int shard_rewrite_config(struct shard *shard, bool force);
 
 /* Asks every shard (this one included) to run `run`; the parts come back in shard order. The handler of a scatter command is
  * called twice: first with no parts (it returns a scatter_request), then with them. */

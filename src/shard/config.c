@@ -1,0 +1,186 @@
+/* CONFIG SET and CONFIG REWRITE.
+ *
+ * Every shard has its own copy of the configuration. CONFIG SET is judged on the session's shard, on a copy;
+ * then what can fail in the outside world is done or tried (directory, open files, ports, a reshard that
+ * nobody else is doing); only then every shard is told the new values. Changes carry a stamp of the node, so
+ * that two clients who change the same directive at once leave all copies equal (config_follow). Shard 0 does
+ * what there is to do once: listening, resharding, the log.
+ */
+#include "shard/internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* What travels to the shards: the words of the change behind it. */
+struct change {
+    uint64_t stamp;
+    size_t count;
+    struct slice words[];
+};
+
+enum { PART_LISTEN_FAILED, PART_RESHARD_FAILED }; /* numbers of shard 0's part */
+
+/* ---- on every shard ---- */
+
+static void follow(struct shard *shard, void *argument, struct scatter_part *part)
+{
+    const struct change *change = argument;
+    struct config old;
+    config_copy(&old, &shard->config);
+    config_follow(&shard->config, change->words, change->count, change->stamp);
+    const struct config *config = &shard->config;
+    if (shard->index == 0) {
+        struct config_text was, is;
+        config_get_one(&old, SLICE("bind"), &was);
+        config_get_one(config, SLICE("bind"), &is);
+        bool listens_elsewhere = old.port != config->port || strcmp(was.ptr, is.ptr) != 0;
+        part->numbers[PART_LISTEN_FAILED] = listens_elsewhere && listen_again(shard, &old) != 0;
+        config_text_set(&was, SLICE(""));
+        config_text_set(&is, SLICE(""));
+        if (old.shards != config->shards)
+            part->numbers[PART_RESHARD_FAILED] = !reshard_begin(shard, (uint16_t)config->shards);
+        if (shard->node->host.configured) shard->node->host.configured(shard->node->host.context, config);
+    }
+    config_free(&old);
+}
+
+/* ---- CONFIG SET on the session's shard ---- */
+
+static struct change *change_create(struct node *node, const struct config_matches *changes)
+{
+    size_t count = changes->count * 2, bytes = 0;
+    for (size_t i = 0; i < changes->count; i++)
+        bytes += changes->items[i].name.len + changes->items[i].value.len;
+    struct change *change = malloc(sizeof *change + count * sizeof change->words[0] + bytes);
+    if (!change) return NULL;
+    change->stamp = atomic_fetch_add(&node->config_stamp, 1) + 1;
+    change->count = count;
+    char *at = (char *)&change->words[count];
+    for (size_t i = 0; i < count; i++) {
+        const struct config_match *match = &changes->items[i / 2];
+        const struct config_text *text = i % 2 ? &match->value : &match->name;
+        memcpy(at, text->ptr, text->len);
+        change->words[i] = (struct slice){at, text->len};
+        at += text->len;
+    }
+    return change;
+}
+
+static bool is_local(const struct session *session)
+{
+    return session->flags & SESSION_UNIX || strncmp(session->address, "127.", 4) == 0 ||
+           strncmp(session->address, "[::1]", 5) == 0;
+}
+
+static void note(void *context, const char *sentence)
+{
+    struct node *node = context;
+    if (node->host.log) node->host.log(node->host.context, CONFIG_LOG_NOTICE, sentence);
+}
+
+/* What may fail outside; NULL, or the reason with the directive's name. Undoes itself but for `dir`. */
+static const char *prepare(struct shard *shard, const struct config *old, struct config *next,
+                           const char **name)
+{
+    struct node *node = shard->node;
+    const char *reason = NULL;
+    bool reshards = next->shards != old->shards;
+    if (reshards && atomic_exchange(&node->resharding, true)) {
+        *name = "shards";
+        return "a change of shards is under way";
+    }
+    reason = listen_probe(shard, old, next, name);
+    if (!reason && node->host.prepare) reason = node->host.prepare(node->host.context, old, next, name);
+    if (reason && reshards) atomic_store(&node->resharding, false);
+    return reason;
+}
+
+static void ask(struct command_context *ctx)
+{
+    struct shard *shard = ctx->shard;
+    const struct slice *words = ctx->argv + 2;
+    size_t count = (size_t)ctx->argc - 2;
+    if (count % 2) {
+        command_error_syntax(ctx);
+        return;
+    }
+    struct config_loader notes = {.context = shard->node, .note = note};
+    enum config_allow allow = ctx->config->enable_protected_configs;
+    bool may = allow == CONFIG_ALLOW_YES || (allow == CONFIG_ALLOW_LOCAL && is_local(ctx->session));
+    char error[CONFIG_ERROR_MAX] = "";
+    const char *reason, *name = NULL;
+    struct config next;
+    config_copy(&next, ctx->config);
+    if (config_set(&next, words, count, may ? CONFIG_MAY_SET_PROTECTED : 0, &notes, error) &&
+        (reason = prepare(shard, ctx->config, &next, &name)) != NULL)
+        config_set_error(error, name, reason);
+    if (!error[0]) {
+        struct config_matches changes;
+        config_changes(&next, words, count, &changes);
+        struct change *change = change_create(shard->node, &changes);
+        CHECK(change); /* a few hundred bytes of the control plane */
+        scatter_ask(ctx, follow, change);
+        config_matches_free(&changes);
+    } else {
+        reply_error(ctx->reply, error);
+    }
+    config_free(&next);
+}
+
+void cmd_config_set(struct command_context *ctx)
+{
+    uint16_t count;
+    const struct scatter_part *parts = scatter_parts(ctx, &count);
+    char error[CONFIG_ERROR_MAX];
+    if (!parts) {
+        ask(ctx);
+        return;
+    }
+    if (parts[0].numbers[PART_LISTEN_FAILED])
+        config_set_error(error, "port", "Unable to listen on this port. Check server logs.");
+    else if (parts[0].numbers[PART_RESHARD_FAILED])
+        config_set_error(error, "shards", "no memory or threads for that many");
+    else {
+        reply_ok(ctx->reply);
+        return;
+    }
+    reply_error(ctx->reply, error);
+}
+
+/* ---- CONFIG REWRITE ---- */
+
+#define CONFIG_FILE_MAX (64u << 20)
+
+int shard_rewrite_config(struct shard *shard, bool force)
+{
+    const struct config *config = &shard->config;
+    size_t len = 0;
+    int error = 0;
+    char *old = io_file_load(shard->io, config->file.ptr, CONFIG_FILE_MAX, &len, &error);
+    if (!old && error != -ENOENT) return error;
+    size_t fresh_len;
+    char *fresh = config_rewrite(config, (struct slice){old ? old : "", len}, force, &fresh_len);
+    error = io_file_store_atomic(shard->io, config->file.ptr, fresh, fresh_len);
+    free(fresh);
+    free(old);
+    return error;
+}
+
+void cmd_config_rewrite(struct command_context *ctx)
+{
+    if (!ctx->config->file.len) {
+        reply_error(ctx->reply, "ERR The server is running without a config file");
+        return;
+    }
+    int error = shard_rewrite_config(ctx->shard, false);
+    char line[256];
+    if (error == 0) {
+        note(ctx->shard->node, "CONFIG REWRITE executed with success.");
+        reply_ok(ctx->reply);
+        return;
+    }
+    snprintf(line, sizeof line, "CONFIG REWRITE failed: %s", strerror(-error));
+    note(ctx->shard->node, line);
+    reply_errorf(ctx->reply, "ERR Rewriting config file: %s", strerror(-error));
+}
