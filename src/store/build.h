@@ -33,6 +33,8 @@ void build_begin(struct build *build, struct partition *partition, enum item_typ
  * one RECORD_KEY_STORE. VALUE_NO_MEMORY: the key is as it was, and the build too. The collection must not be
  * empty. */
 int build_store(struct build *build, struct entry *entry);
+/* The same with a deadline for the key (or ITEM_NO_DEADLINE). */
+int build_store_until(struct build *build, struct entry *entry, int64_t deadline_ms);
 /* Frees what was built. */
 void build_drop(struct build *build);
 

@@ -23,6 +23,7 @@ struct scratch {
 struct reader {
     const uint8_t *at, *end;
     const struct rdb_visitor *visitor;
+    bool whole; /* the value must end with the bytes */
     struct scratch first, second;
 };
 
@@ -379,6 +380,7 @@ static int read_plain_string(struct reader *r)
 {
     struct slice value;
     TRY(read_string(r, &r->first, &value));
+    if (r->whole && r->at != r->end) return RDB_CORRUPT; /* before the visitor may act on it */
     TRY(begin(r, RDB_KIND_STRING, 1));
     return r->visitor->string(r->visitor->context, value);
 }
@@ -418,16 +420,22 @@ static int read_typed(struct reader *r, uint8_t type)
     return RDB_CORRUPT;
 }
 
-int rdb_read_value(uint8_t type, const void *bytes, size_t len, const struct rdb_visitor *visitor,
-                   size_t *used)
+static int read_bytes(uint8_t type, const void *bytes, size_t len, bool whole,
+                      const struct rdb_visitor *visitor, size_t *used)
 {
-    struct reader r = {.at = bytes, .end = (const uint8_t *)bytes + len, .visitor = visitor};
+    struct reader r = {.at = bytes, .end = (const uint8_t *)bytes + len, .visitor = visitor, .whole = whole};
     int result = read_typed(&r, type);
     *used = (size_t)(r.at - (const uint8_t *)bytes);
     free(r.first.bytes);
     free(r.second.bytes);
     DCHECK(result <= RDB_OK);
-    return result;
+    return result == RDB_OK && whole && *used != len ? RDB_CORRUPT : result;
+}
+
+int rdb_read_value(uint8_t type, const void *bytes, size_t len, const struct rdb_visitor *visitor,
+                   size_t *used)
+{
+    return read_bytes(type, bytes, len, false, visitor, used);
 }
 
 int rdb_check_footer(const void *payload, size_t len)
@@ -444,8 +452,6 @@ int rdb_read_dump(const void *payload, size_t len, const struct rdb_visitor *vis
     if (rdb_check_footer(payload, len) != RDB_OK) return RDB_BAD_FOOTER;
     if (len == RDB_FOOTER_SIZE) return RDB_CORRUPT;
     const uint8_t *type = payload;
-    size_t body = len - RDB_FOOTER_SIZE - 1, used;
-    int result = rdb_read_value(*type, type + 1, body, visitor, &used);
-    if (result == RDB_OK && used != body) return RDB_CORRUPT;
-    return result;
+    size_t used;
+    return read_bytes(*type, type + 1, len - RDB_FOOTER_SIZE - 1, true, visitor, &used);
 }
