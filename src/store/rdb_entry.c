@@ -193,9 +193,7 @@ static int restore_element(void *context, struct slice element)
     struct value *value = &r->build.value;
     if (r->kind == RDB_KIND_LIST) return as_rdb_result(list_push(value, LIST_TAIL, &element, 1));
     struct set_config config = set_config_of(r);
-    if (set_count(value) == 0 &&
-        set_prepare(value, &config, element, r->count_hint ? r->count_hint : 1) != VALUE_OK)
-        return RDB_NO_MEMORY;
+    if (set_count(value) == 0) set_prepare(value, &config, element, r->count_hint ? r->count_hint : 1);
     bool added;
     if (set_add(value, &config, element, &added) != VALUE_OK) return RDB_NO_MEMORY;
     return added ? RDB_OK : RDB_CORRUPT;
