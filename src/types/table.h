@@ -147,12 +147,16 @@ static inline uint32_t table_home(struct table_segment segment, uint64_t hash)
     return (uint32_t)(((uint64_t)local * segment.homes) >> 32);
 }
 
+/* A function that does nothing but prefetch counts as pure, and gcc 12 drops calls of such: the empty asm keeps it. */
+#define TABLE_KEEP_PREFETCH() __asm__ volatile("" ::: )
+
 /* Stage 1: asks for the bucket's line. */
 static inline void table_prefetch(const struct table *table, const struct slab *slab, uint64_t hash)
 {
     struct table_segment segment = table_segment_of(table, slab, hash);
     const struct table_bucket *buckets = slab_ptr(slab, segment.buckets);
     __builtin_prefetch(&buckets[table_home(segment, hash)]);
+    TABLE_KEEP_PREFETCH();
 }
 
 /* Stage 2, when the bucket has arrived: asks for the candidates' first lines (or for the next bucket). */
@@ -171,6 +175,7 @@ static inline void table_prefetch_items(const struct table *table, const struct 
     } else if (buckets[home].control & TABLE_NEIGHBOUR) {
         __builtin_prefetch(&buckets[home + 1 == segment.homes ? 0 : home + 1]);
     }
+    TABLE_KEEP_PREFETCH();
 }
 
 __attribute__((always_inline)) static inline slab_handle *table_bucket_find(struct table_bucket *bucket,
