@@ -2,6 +2,7 @@
 """Redis's own Tcl test suite against a server that the suite starts itself.
 
     run.py [--server build/weft-server] [--shards N] [--units a,b] [--jobs 2]     run, compare with baseline.json
+    run.py --all                           the same, running those of expected_failures.txt, too (slower)
     run.py --baseline --server REDIS       run, write baseline.json: the tests which a real Redis 8.0 passes
     run.py --restricted --server REDIS     run with all commands of later issues renamed away, and write
                                            expected_failures.txt: the tests which then fail
@@ -12,7 +13,8 @@ keeps it going after errors; a unit that hangs or dies is run again without the 
 every test is reached or known not to be.
 
 A test of the baseline counts as passed only if it ran and passed. One that was not reached counts as failed. The
-tests named in expected_failures.txt need commands of later issues: they are counted apart and never as passed.
+tests named in expected_failures.txt need commands of later issues: they are counted apart and never as passed, and
+run only with --all, which tells those that pass meanwhile.
 """
 import argparse
 import collections
@@ -117,8 +119,23 @@ class Unit:
             self.messages[key] = message
 
 
+def left_out(expected, baseline):
+    """The names, by unit, that need not run: all tests of that name lack a command. (Tests which only follow from
+    others' failure do run: later tests build on them.)"""
+    out = collections.defaultdict(set)
+    for unit, test in expected:
+        name = test.rpartition(' #')[0] if re.search(r' #\d+$', test) else test
+        if name not in baseline.get(unit, []):
+            name = test           # the number is part of its own name
+        same = [t for t in baseline.get(unit, []) if t == name or re.fullmatch(re.escape(name) + r' #\d+', t)]
+        if all(expected.get((unit, t), '').startswith('needs') for t in same):
+            out[unit].add(name)
+    return out
+
+
 class Runner:
-    def __init__(self, folder, log_dir, shim):
+    def __init__(self, folder, log_dir, shim, leave_out):
+        self.leave_out = leave_out
         self.folder = folder
         self.log_dir = log_dir
         self.shim = shim
@@ -128,7 +145,7 @@ class Runner:
     def run_unit(self, name):
         unit = Unit(name)
         began = time.monotonic()
-        done = []              # names to leave out in a rerun
+        done = sorted(self.leave_out.get(name, ()))     # names not to run (again)
         for attempt in range(RERUNS_MAX):
             unit.reruns = attempt
             stuck = self._run_once(unit, done, UNIT_S - (time.monotonic() - began))
@@ -153,7 +170,7 @@ class Runner:
         skip_file = os.path.join(self.folder, 'skip-' + safe)
         with open(skip_file, 'w', encoding='latin-1') as f:
             f.write('\n'.join(done))
-        log = open(os.path.join(self.log_dir, 'tcl-%s.log' % safe), 'a' if done else 'w', encoding='latin-1')
+        log = open(os.path.join(self.log_dir, 'tcl-%s.log' % safe), 'a' if unit.reruns else 'w', encoding='latin-1')
         client = subprocess.Popen(
             ['tclsh', 'tests/test_helper.tcl', '--client', str(listener.getsockname()[1]), '--durable',
              '--baseport', str(base_port), '--portcount', '40', '--skipfile', skip_file],
@@ -262,6 +279,14 @@ def read_expected():
     return out
 
 
+def read_baseline():
+    path = os.path.join(HERE, 'baseline.json')
+    if not os.path.exists(path):
+        sys.exit('no baseline.json: make one with --baseline on a real Redis 8.0')
+    with open(path) as f:
+        return json.load(f)
+
+
 def one_line(text, limit=160):
     lines = [x.strip() for x in text.split('\n') if x.strip()]
     line = lines[1] if len(lines) > 1 else (lines[0] if lines else '')
@@ -281,7 +306,10 @@ def run_all(options, server, extra_args):
             reference = servers.find_reference() or ''
             prefix = reference[:-len('server')]
         suite.prepare(folder, server, prefix, extra_args)
-        runner = Runner(folder, log_dir, os.path.join(HERE, 'shim.tcl'))
+        leave_out = {}
+        if not (options.all or options.baseline or options.restricted):
+            leave_out = left_out(read_expected(), read_baseline()['passed'])
+        runner = Runner(folder, log_dir, os.path.join(HERE, 'shim.tcl'), leave_out)
         wanted = options.units.split(',') if options.units else UNITS
         wanted = [u if u.startswith('unit/') else 'unit/' + u for u in wanted]
         wanted = [u for u in wanted if os.path.exists(os.path.join(folder, 'tests', u + '.tcl'))]
@@ -362,11 +390,7 @@ def write_expected(units, baseline, missing):
 
 def report(units, options):
     """Compares with the baseline; returns (passed, failed)."""
-    path = os.path.join(HERE, 'baseline.json')
-    if not os.path.exists(path):
-        sys.exit('no baseline.json: make one with --baseline on a real Redis 8.0')
-    with open(path) as f:
-        data = json.load(f)
+    data = read_baseline()
     expected = read_expected()
     passed = failed = later = unexpected = beyond = 0
     print('\nbaseline: %s' % data['server'])
@@ -408,6 +432,7 @@ def main():
     parser.add_argument('--jobs', type=int, default=2)
     parser.add_argument('--logs', default=os.path.join(servers.ROOT, 'build', 'test-logs', 'tcl'))
     parser.add_argument('--keep', action='store_true', help='keep the private folder')
+    parser.add_argument('--all', action='store_true', help='run the tests of expected_failures.txt, too')
     parser.add_argument('--baseline', action='store_true')
     parser.add_argument('--restricted', action='store_true')
     options = parser.parse_args()
@@ -431,8 +456,7 @@ def main():
         write_baseline(units, server, source)
         return 0
     if options.restricted:
-        with open(os.path.join(HERE, 'baseline.json')) as f:
-            write_expected(units, json.load(f)['passed'], missing)
+        write_expected(units, read_baseline()['passed'], missing)
         return 0
     passed, failed = report(units, options)
     print('%d passed, %d failed' % (passed, failed))
