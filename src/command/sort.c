@@ -50,6 +50,8 @@ struct sort {
     uint64_t count;
     uint64_t first, shown; /* what LIMIT leaves */
     struct sort_chunk *arena;
+    char *buffer; /* for a key's name or a number's text */
+    size_t buffer_len;
     bool failed; /* out of memory */
 };
 
@@ -75,11 +77,23 @@ static char *arena_take(struct sort *sort, size_t len)
 /* Bytes that outlive the scratch space they are in. */
 static struct slice arena_copy(struct sort *sort, struct slice text)
 {
-    char *bytes = arena_take(sort, text.len + 1);
+    char *bytes = arena_take(sort, text.len);
     if (!bytes) return (struct slice){"", 0};
     memcpy(bytes, text.ptr, text.len);
-    bytes[text.len] = 0;
     return (struct slice){bytes, text.len};
+}
+
+/* Room for `len` bytes until the next call. */
+static char *buffer_take(struct sort *sort, size_t len)
+{
+    if (len > sort->buffer_len) {
+        char *grown = realloc(sort->buffer, len * 2);
+        sort->failed |= !grown;
+        if (!grown) return NULL;
+        sort->buffer = grown;
+        sort->buffer_len = len * 2;
+    }
+    return sort->buffer;
 }
 
 static void sort_free(struct sort *sort)
@@ -90,6 +104,7 @@ static void sort_free(struct sort *sort)
         sort->arena = next;
     }
     free(sort->elements);
+    free(sort->buffer);
 }
 
 /* ---- options ---- */
@@ -197,8 +212,9 @@ static bool load(struct sort *sort)
 /* ---- other keys' values ---- */
 
 /* The value that a pattern names for an element: '#' is the element, "a*b" the string at that key, "a*b->f" a
- * hash's field. False: there is none. */
-static bool look_up(struct sort *sort, struct slice pattern, struct slice element, struct slice *value)
+ * hash's field. An integer's text is in `scratch`. False: there is none. */
+static bool look_up(struct sort *sort, struct slice pattern, struct slice element, char *scratch,
+                    struct slice *value)
 {
     if (slice_equal(pattern, SLICE("#"))) {
         *value = element;
@@ -214,7 +230,7 @@ static bool look_up(struct sort *sort, struct slice pattern, struct slice elemen
         end = arrow;
     }
     size_t prefix_len = (size_t)(star - pattern.ptr), postfix_len = (size_t)(end - behind);
-    char *name = arena_take(sort, prefix_len + element.len + postfix_len);
+    char *name = buffer_take(sort, prefix_len + element.len + postfix_len + 1);
     if (!name) return false;
     memcpy(name, pattern.ptr, prefix_len);
     memcpy(name + prefix_len, element.ptr, element.len);
@@ -233,10 +249,8 @@ static bool look_up(struct sort *sort, struct slice pattern, struct slice elemen
         *value = held.value;
         return true;
     }
-    char scratch[NUMBER_I64_MAX + 1];
     if (item_type(entry.item) != ITEM_STRING) return false;
     *value = entry_string(&entry, scratch);
-    if (value->ptr >= scratch && value->ptr < scratch + sizeof scratch) *value = arena_copy(sort, *value);
     return true;
 }
 
@@ -245,10 +259,12 @@ static bool look_up(struct sort *sort, struct slice pattern, struct slice elemen
 /* As C's strtod takes it: leading blanks, hexadecimal, "inf"; the empty text is 0. */
 static bool parse_score(struct sort *sort, struct slice text, double *score)
 {
-    char *end;
-    struct slice copy = arena_copy(sort, text);
+    char *end, *copy = buffer_take(sort, text.len + 1);
+    if (!copy) return true; /* `failed` says it */
+    memcpy(copy, text.ptr, text.len);
+    copy[text.len] = 0;
     errno = 0;
-    *score = strtod(copy.ptr, &end);
+    *score = strtod(copy, &end);
     return *end == 0 && errno != ERANGE && !isnan(*score);
 }
 
@@ -258,7 +274,9 @@ static bool weigh(struct sort *sort)
     for (uint64_t i = 0; i < sort->count; i++) {
         struct sort_element *element = &sort->elements[i];
         struct slice weight = element->text;
-        bool has = !sort->by.ptr || look_up(sort, sort->by, element->text, &weight);
+        char scratch[NUMBER_I64_MAX + 1];
+        bool has = !sort->by.ptr || look_up(sort, sort->by, element->text, scratch, &weight);
+        if (has && sort->alpha && weight.ptr == scratch) weight = arena_copy(sort, weight);
         if (sort->alpha)
             element->weight = has ? weight : (struct slice){NULL, 0};
         else if (has)
@@ -352,7 +370,8 @@ static bool each_value(struct sort *sort, bool (*put)(void *context, struct slic
                 a++;
             } else if (command_arg_is(ctx, a, "GET")) {
                 struct slice value;
-                if (!look_up(sort, ctx->argv[++a], element, &value)) value = (struct slice){NULL, 0};
+                char scratch[NUMBER_I64_MAX + 1];
+                if (!look_up(sort, ctx->argv[++a], element, scratch, &value)) value = (struct slice){NULL, 0};
                 if (!put(context, value)) return false;
             }
         }
