@@ -14,11 +14,11 @@ static void *fixture_reserve(size_t len)
     void *ptr = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     return ptr == MAP_FAILED ? NULL : ptr;
 }
-static void fixture_unreserve(void *ptr, size_t len)
+static inline void fixture_unreserve(void *ptr, size_t len)
 {
     munmap(ptr, len);
 }
-static void fixture_decommit(void *ptr, size_t len)
+static inline void fixture_decommit(void *ptr, size_t len)
 {
     madvise(ptr, len, MADV_DONTNEED);
 }
@@ -29,7 +29,7 @@ struct fixture_value {
     int fail_resize;    /* the n-th growth from now fails; 0: none */
 };
 
-static bool fixture_resize(struct value *value, uint32_t len)
+static inline bool fixture_resize(struct value *value, uint32_t len)
 {
     struct fixture_value *fixture = (struct fixture_value *)value;
     if (len > value->len && fixture->fail_resize && --fixture->fail_resize == 0) return false;
@@ -42,14 +42,14 @@ static bool fixture_resize(struct value *value, uint32_t len)
     return true;
 }
 
-static void fixture_value_init(struct fixture_value *fixture, struct slab *slab, uint32_t len)
+static inline void fixture_value_init(struct fixture_value *fixture, struct slab *slab, uint32_t len)
 {
     fixture->value = (struct value){slab, (uint8_t *)malloc(len + 1) + 1, len, fixture_resize};
     fixture->fail_resize = 0;
     memset(fixture->value.bytes, 0, len);
 }
 
-static void fixture_value_done(struct fixture_value *fixture)
+static inline void fixture_value_done(struct fixture_value *fixture)
 {
     free(fixture->value.bytes - 1);
 }
