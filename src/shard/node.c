@@ -20,9 +20,14 @@ struct node *node_create(const struct node_host *host, const struct config *conf
         for (int j = 0; j < 8; j++) node->run_id[i + j] = "0123456789abcdef"[word >> (4 * j) & 15];
     }
     atomic_init(&node->shard_count, (uint16_t)config->shards);
+    node->partition_array = aligned_alloc(64, PARTITION_COUNT * sizeof *node->partition_array);
     for (uint16_t p = 0; p < PARTITION_COUNT; p++) {
-        node->partitions[p] = partition_create(p, (uint16_t)config->databases, memory, partition_limit_bytes);
-        if (node->partitions[p]) continue;
+        struct partition *partition = node->partition_array ? &node->partition_array[p] : NULL;
+        if (partition &&
+            partition_init(partition, p, (uint16_t)config->databases, memory, partition_limit_bytes)) {
+            node->partitions[p] = partition;
+            continue;
+        }
         node_destroy(node);
         return NULL;
     }
@@ -32,7 +37,9 @@ struct node *node_create(const struct node_host *host, const struct config *conf
 void node_destroy(struct node *node)
 {
     if (!node) return;
-    for (int p = 0; p < PARTITION_COUNT; p++) partition_destroy(node->partitions[p]);
+    for (int p = 0; p < PARTITION_COUNT; p++)
+        if (node->partitions[p]) partition_destroy(node->partitions[p]);
+    free(node->partition_array);
     for (int from = 0; from < SHARDS_MAX; from++)
         for (int to = 0; to < SHARDS_MAX; to++)
             for (int lane = 0; lane < LANE_COUNT; lane++) free(node->rings[from][to][lane]);

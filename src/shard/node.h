@@ -1,10 +1,12 @@
-/* node: what the actors of one process have in common: the partitions' addresses, the mailboxes, the hash seed.
+/* node: what the actors of one process have in common: the partitions' addresses, the mailboxes, the hash
+ * seed.
  *
- * Everything but the mailboxes and the budget is written before the actors start or while all of them are quiet
- * (reshard), and only read otherwise. The partitions array never changes; *who may touch* a partition does (P1).
+ * Everything but the mailboxes and the budget is written before the actors start or while all of them are
+ * quiet (reshard), and only read otherwise. The partitions array never changes; *who may touch* a partition
+ * does (P1).
  *
- * Bounds: at most SHARDS_MAX shards; each ordered pair has a data ring of 16 and a control ring of 32 messages
- * (3 KiB): 64 shards take 13 MiB, 2 take 13 KiB, as rings exist only between shards that do.
+ * Bounds: at most SHARDS_MAX shards; each ordered pair has a data ring of 16 and a control ring of 32
+ * messages (3 KiB): 64 shards take 13 MiB, 2 take 13 KiB, as rings exist only between shards that do.
  */
 #ifndef WEFT_SHARD_NODE_H
 #define WEFT_SHARD_NODE_H
@@ -32,8 +34,9 @@ struct node_host {
     void (*actor_join)(void *context, struct shard *shard); /* after it stopped */
     /* These three may be NULL. */
     void (*log)(void *context, enum config_log level, const char *sentence); /* any actor */
-    /* CONFIG SET, on any shard before it takes effect: does what concerns the process (dir, open files) and makes values
-     * what they come to (an absolute path, a count of CPUs). NULL, or the reason to refuse and the directive's name. */
+    /* CONFIG SET, on any shard before it takes effect: does what concerns the process (dir, open files) and
+     * makes values what they come to (an absolute path, a count of CPUs). NULL, or the reason to refuse and
+     * the directive's name. */
     const char *(*prepare)(void *context, const struct config *old, struct config *next, const char **name);
     void (*configured)(void *context, const struct config *config); /* shard 0, after a CONFIG SET */
 };
@@ -46,6 +49,7 @@ struct budget {
 struct node {
     struct node_host host;
     struct partition *partitions[PARTITION_COUNT];
+    struct partition *partition_array; /* where they stand, side by side */
     struct shard *shards[SHARDS_MAX];
     struct ring *rings[SHARDS_MAX][SHARDS_MAX][LANE_COUNT]; /* [from][to] */
     _Atomic bool sleeping[SHARDS_MAX];

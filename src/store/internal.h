@@ -9,7 +9,7 @@ extern const struct table_type store_item_table; /* context: the partition */
 
 static inline struct keyspace *partition_keyspace(struct partition *partition, uint8_t db)
 {
-    return &partition->keyspaces[partition->keyspace_of_db[db]];
+    return partition_keyspace_at(partition, partition->keyspace_of_db[db]);
 }
 
 static inline bool item_is_expired(const struct item *item, const struct store_env *env)
@@ -31,8 +31,9 @@ static inline void partition_file(struct partition *partition, slab_handle handl
 void entry_at(struct entry *entry, struct partition *partition, slab_handle *slot);
 /* Sets entry->value from entry->item. */
 void entry_refresh(struct entry *entry);
-/* Gives the item other lengths, representation or an expiry block; header bits of `header` that ITEM_HAS_* keep decide
- * about the blocks. Keeps the key and the first bytes of the value area. False: no memory, unchanged. */
+/* Gives the item other lengths, representation or an expiry block; header bits of `header` that ITEM_HAS_*
+ * keep decide about the blocks. Keeps the key and the first bytes of the value area. False: no memory,
+ * unchanged. */
 bool entry_reshape(struct entry *entry, uint32_t header, uint32_t value_len);
 /* Puts a new item for an absent key into the table; value area zeroed. False: no memory. */
 bool entry_insert(struct entry *entry, enum item_type type, enum item_representation representation,
@@ -46,15 +47,18 @@ void entry_expire(struct entry *entry);
 /* Sets the key's deadline (or none) and files the item; keeps P4. False: no memory. Emits nothing. */
 bool entry_set_deadline(struct entry *entry, int64_t deadline_ms);
 
-/* Files an item that is in the wheel anew, at its deadline or its fields' earliest; drops an expiry block that nobody needs. */
+/* Files an item that is in the wheel anew, at its deadline or its fields' earliest; drops an expiry block
+ * that nobody needs. */
 bool entry_file_again(struct entry *entry);
 
-/* expire.c: an item that the wheel gave out is due: its key dies, or fields of its hash, or it is filed again. */
+/* expire.c: an item that the wheel gave out is due: its key dies, or fields of its hash, or it is filed
+ * again. */
 void store_expire_item(struct partition *partition, slab_handle handle, int *steps);
 
 /* collection.c: what differs by type */
 void collection_free(struct entry *entry);
-int collection_copy(const struct entry *from, struct entry *to); /* `to`: a fresh collection entry, area empty */
+int collection_copy(const struct entry *from,
+                    struct entry *to); /* `to`: a fresh collection entry, area empty */
 uint64_t collection_count(const struct entry *entry);
 size_t collection_memory(const struct entry *entry);
 const char *collection_encoding(const struct entry *entry);

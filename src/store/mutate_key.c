@@ -1,5 +1,5 @@
-/* Mutators of whole keys: delete, expire, rename, copy, flush, swap; and the entry side of collections' mutators.
- * Tests: test/unit/store_key_test.c. */
+/* Mutators of whole keys: delete, expire, rename, copy, flush, swap; and the entry side of collections'
+ * mutators. Tests: test/unit/store_key_test.c. */
 #include "store/internal.h"
 
 #include <stdlib.h>
@@ -127,8 +127,8 @@ static void touch_watched(struct partition *partition, uint8_t db, uint8_t watch
     watch_each(partition->watches, partition->keyspace_of_db[watched_db], touch_present, &probe);
 }
 
-static void emit_keyspace(struct partition *partition, uint8_t db, enum record_op op, const struct slice *args,
-                          int args_count)
+static void emit_keyspace(struct partition *partition, uint8_t db, enum record_op op,
+                          const struct slice *args, int args_count)
 {
     struct watch_table *watches = partition->watches;
     partition->watches = NULL; /* told key by key already */
@@ -145,9 +145,9 @@ int mutate_flush(struct partition *partition, uint8_t db)
     if (others_are_empty(partition, db)) {
         slab_reset(&partition->slab); /* everything lives in the slab: one call frees it */
         wheel_clear(&partition->wheel);
-        for (int i = 0; i < partition->databases; i++) {
-            table_init(&partition->keyspaces[i].table);
-            partition->keyspaces[i].expires = 0;
+        for (unsigned i = 0; i < partition->databases; i++) {
+            table_init(&partition_keyspace_at(partition, i)->table);
+            partition_keyspace_at(partition, i)->expires = 0;
         }
     } else {
         remove_all(partition, db);
@@ -176,7 +176,8 @@ int mutate_swap_databases(struct partition *partition, uint8_t a, uint8_t b)
 
 int entry_create_collection(struct entry *entry, enum item_type type, uint32_t area_len)
 {
-    return entry_insert(entry, type, ITEM_COLLECTION, area_len, ITEM_NO_DEADLINE) ? VALUE_OK : VALUE_NO_MEMORY;
+    return entry_insert(entry, type, ITEM_COLLECTION, area_len, ITEM_NO_DEADLINE) ? VALUE_OK
+                                                                                  : VALUE_NO_MEMORY;
 }
 
 void entry_close(struct entry *entry)

@@ -23,60 +23,80 @@ uint64_t key_hash(const struct store_env *env, struct slice name)
 
 /* ---- life ---- */
 
-struct partition *partition_create(uint16_t id, uint16_t databases, const struct slab_memory *memory,
-                                   size_t limit_bytes)
+bool partition_init(struct partition *partition, uint16_t id, uint16_t databases,
+                    const struct slab_memory *memory, size_t limit_bytes)
 {
-    CHECK(databases > 0 && databases <= 256);
-    struct partition *partition = calloc(1, sizeof *partition);
-    if (!partition) return NULL;
+    CHECK(databases > 0 && databases <= PARTITION_DATABASES_MAX);
+    memset(partition, 0, sizeof *partition);
     partition->id = id;
     partition->databases = databases;
-    partition->keyspaces = calloc(databases, sizeof *partition->keyspaces);
-    partition->keyspace_of_db = calloc(databases, 1);
-    if (!partition->keyspaces || !partition->keyspace_of_db || slab_init(&partition->slab, memory, limit_bytes) != 0) {
-        free(partition->keyspaces);
-        free(partition->keyspace_of_db);
-        free(partition);
-        return NULL;
+    partition->others = calloc(databases, sizeof *partition->others);
+    if (!partition->others) return false;
+    if (slab_init(&partition->slab, memory, limit_bytes) != 0) {
+        free(partition->others);
+        return false;
     }
-    for (int i = 0; i < databases; i++) {
+    for (unsigned i = 0; i < databases; i++) {
         partition->keyspace_of_db[i] = (uint8_t)i;
-        table_init(&partition->keyspaces[i].table);
+        table_init(&partition_keyspace_at(partition, i)->table);
     }
-    return partition;
+    return true;
 }
 
 void partition_destroy(struct partition *partition)
 {
-    if (!partition) return;
     watch_destroy(partition->watches);
     slab_destroy(&partition->slab);
-    free(partition->keyspaces);
-    free(partition->keyspace_of_db);
-    free(partition);
+    free(partition->others);
 }
 
-uint64_t partition_memory(const struct partition *partition) { return partition->slab.used_bytes; }
+uint64_t partition_memory(const struct partition *partition)
+{
+    return partition->slab.used_bytes;
+}
+
+static const struct keyspace *partition_keyspace_const(const struct partition *partition, uint8_t db)
+{
+    uint8_t keyspace = partition->keyspace_of_db[db];
+    return keyspace == 0 ? &partition->first : &partition->others[keyspace - 1];
+}
 
 uint64_t partition_keys(const struct partition *partition, uint8_t db)
 {
-    return table_count(&partition->keyspaces[partition->keyspace_of_db[db]].table);
+    return table_count(&partition_keyspace_const(partition, db)->table);
 }
 
 uint64_t partition_expires(const struct partition *partition, uint8_t db)
 {
-    return partition->keyspaces[partition->keyspace_of_db[db]].expires;
+    return partition_keyspace_const(partition, db)->expires;
 }
 
 /* ---- look-up ---- */
 
-static bool key_matches(void *context, slab_handle handle, const void *wanted)
+/* memcmp without the call for keys of usual length: the last eight bytes overlap the ones before. */
+static inline bool bytes_equal(const void *a, const void *b, size_t len)
+{
+    const char *p = a, *q = b;
+    uint64_t x, y;
+    if (len < 8 || len > 32) return memcmp(a, b, len) == 0;
+    for (size_t i = 0; i + 8 < len; i += 8) {
+        memcpy(&x, p + i, 8);
+        memcpy(&y, q + i, 8);
+        if (x != y) return false;
+    }
+    memcpy(&x, p + len - 8, 8);
+    memcpy(&y, q + len - 8, 8);
+    return x == y;
+}
+
+__attribute__((always_inline)) static inline bool key_matches(void *context, slab_handle handle,
+                                                              const void *wanted)
 {
     struct partition *partition = context;
     const struct key *key = wanted;
     const struct item *item = slab_ptr(&partition->slab, handle);
     return item_key_len(item) == key->name.len &&
-           memcmp(item_key_bytes(item), key->name.ptr, key->name.len) == 0;
+           bytes_equal(item_key_bytes(item), key->name.ptr, key->name.len);
 }
 
 void partition_prefetch_bucket(struct partition *partition, const struct key *key)
@@ -137,8 +157,8 @@ uint64_t partition_scan(struct partition *partition, uint8_t db, uint64_t cursor
                         void *context)
 {
     struct scan scan = {partition, visit, context, db};
-    return table_scan(&partition_keyspace(partition, db)->table, &partition->slab, &store_item_table, partition,
-                      cursor, scan_item, &scan);
+    return table_scan(&partition_keyspace(partition, db)->table, &partition->slab, &store_item_table,
+                      partition, cursor, scan_item, &scan);
 }
 
 bool partition_random(struct partition *partition, uint8_t db, struct entry *entry)
@@ -194,8 +214,8 @@ static bool evict_volatile_ttl(struct partition *partition)
     struct key key = {.name = item_key(item)};
     key.hash = key_hash(partition->env, key.name);
     for (int k = 0; k < partition->databases; k++) {
-        slab_handle *slot = table_find(&partition->keyspaces[k].table, &partition->slab, key.hash, key_matches,
-                                       partition, &key);
+        slab_handle *slot = table_find(&partition_keyspace_at(partition, (unsigned)k)->table,
+                                       &partition->slab, key.hash, key_matches, partition, &key);
         if (slot && *slot == handle) return evict_slot(partition, (uint8_t)k, slot);
     }
     CHECK(!"an item of the wheel is in a table");
@@ -220,7 +240,7 @@ bool partition_evict(struct partition *partition)
     unsigned start = (unsigned)prng_below(partition->env->prng, partition->databases);
     for (unsigned i = 0; i < partition->databases; i++) {
         uint8_t k = (uint8_t)((start + i) % partition->databases);
-        struct keyspace *keyspace = &partition->keyspaces[k];
+        struct keyspace *keyspace = partition_keyspace_at(partition, k);
         if (!table_count(&keyspace->table) || (only_volatile && !keyspace->expires)) continue;
         slab_handle *slot = NULL;
         if (random && !only_volatile)
@@ -232,4 +252,3 @@ bool partition_evict(struct partition *partition)
     }
     return false;
 }
-

@@ -1,15 +1,16 @@
-/* partition: 64 consecutive hash slots with everything that belongs to their keys: tables (one per keyspace), slab,
- * timing wheel, record sequence, watched keys, memory count. 256 of them on every node, for ever (design: keys -> slots
+/* partition: 64 consecutive hash slots with everything that belongs to their keys: tables (one per keyspace),
+ * slab, timing wheel, record sequence, watched keys, memory count. 256 of them on every node, for ever
+ * (design: keys -> slots
  * -> partitions -> shards). The unit of ownership: exactly one actor, the holder, may touch it at any time.
  *
- * Reading goes through entry_find() and item.h; every change goes through the mutators of store/mutate.h, which emit
- * change records. Nothing else edits a value.
+ * Reading goes through entry_find() and item.h; every change goes through the mutators of store/mutate.h,
+ * which emit change records. Nothing else edits a value.
  *
  * Invariants
- *  P1  Only the holder touches a partition: every mutator and entry_find checks `partition->env == the caller's`.
- *  P2  A key whose deadline has passed is never returned: entry_find deletes it (and emits the record) or hides it.
- *  P3  An empty collection does not exist: entry_close deletes a collection that became empty.
- *  P4  keyspaces[k].expires == number of its items with a deadline.
+ *  P1  Only the holder touches a partition: every mutator and entry_find checks `partition->env == the
+ * caller's`. P2  A key whose deadline has passed is never returned: entry_find deletes it (and emits the
+ * record) or hides it. P3  An empty collection does not exist: entry_close deletes a collection that became
+ * empty. P4  keyspaces[k].expires == number of its items with a deadline.
  *
  * An empty partition costs less than 4 KiB. Tests: test/unit/store_*_test.c.
  */
@@ -24,8 +25,9 @@
 #include "types/table.h"
 #include "types/value.h"
 
-#define PARTITION_COUNT    256
-#define PARTITION_SLOTS    64
+#define PARTITION_COUNT         256
+#define PARTITION_SLOTS         64
+#define PARTITION_DATABASES_MAX 256
 #define PARTITION_OF_SLOT(slot) ((uint16_t)((slot) / PARTITION_SLOTS))
 
 struct partition;
@@ -38,16 +40,17 @@ struct store_stats {
 
 /* What a holder brings along. One per actor; changes only between commands. */
 struct store_env {
-    int64_t now_ms; /* wall clock of this turn */
+    int64_t now_ms;     /* wall clock of this turn */
     uint64_t hash_seed; /* the node's; equal in all its envs */
     const struct config *config;
     struct prng *prng;
     struct store_stats stats;
-    /* When to look for due items: per partition (PARTITION_COUNT of them; may be NULL), and the least of them. */
+    /* When to look for due items: per partition (PARTITION_COUNT of them; may be NULL), and the least of
+     * them. */
     int64_t *expiry_ms, next_expiry_ms;
     bool expiry_paused; /* deadlines do not pass (an import, a replica): nothing expires */
-    /* Consumers of change records (log, archive, links, notifications). NULL when there are none: then records are
-     * counted but not encoded. `encoded` is valid during the call only. */
+    /* Consumers of change records (log, archive, links, notifications). NULL when there are none: then
+     * records are counted but not encoded. `encoded` is valid during the call only. */
     void (*record_sink)(void *context, const struct record *record);
     void *record_sink_context;
 };
@@ -57,25 +60,35 @@ struct keyspace {
     uint32_t expires;
 };
 
+/* The first two cache lines are what a look-up reads. */
 struct partition {
     struct slab slab;
-    struct store_env *env; /* the holder's; NULL while it is on its way */
-    uint64_t sequence;     /* of the last change record */
-    struct keyspace *keyspaces;
-    uint8_t *keyspace_of_db; /* SWAPDB exchanges two of these */
-    struct watch_table *watches; /* NULL when no key is watched */
+    struct keyspace first;                           /* keyspace 0: the only one most nodes use */
+    struct store_env *env;                           /* the holder's; NULL while it is on its way */
+    uint64_t sequence;                               /* of the last change record */
+    struct watch_table *watches;                     /* NULL when no key is watched */
+    struct keyspace *others;                         /* keyspaces 1 … databases - 1 */
+    uint8_t keyspace_of_db[PARTITION_DATABASES_MAX]; /* SWAPDB exchanges two of these */
     struct wheel wheel;
     uint64_t clock_hand; /* eviction: where CLOCK goes on */
     uint16_t id, databases;
-};
+} __attribute__((aligned(64)));
+
+static inline struct keyspace *partition_keyspace_at(struct partition *partition, unsigned keyspace)
+{
+    return LIKELY(keyspace == 0) ? &partition->first : &partition->others[keyspace - 1];
+}
 
 /* ---- life ---- */
-/* Malloc'ed control part; NULL when there is no memory. */
-struct partition *partition_create(uint16_t id, uint16_t databases, const struct slab_memory *memory,
-                                   size_t limit_bytes);
-void partition_destroy(struct partition *partition);
+/* In memory of the caller's. False when there is none for the rest. */
+bool partition_init(struct partition *partition, uint16_t id, uint16_t databases,
+                    const struct slab_memory *memory, size_t limit_bytes);
+void partition_destroy(struct partition *partition); /* frees what it owns, not the struct */
 /* The caller becomes holder (P1). */
-static inline void partition_hold(struct partition *partition, struct store_env *env) { partition->env = env; }
+static inline void partition_hold(struct partition *partition, struct store_env *env)
+{
+    partition->env = env;
+}
 uint64_t partition_memory(const struct partition *partition); /* bytes in use, accounted */
 uint64_t partition_keys(const struct partition *partition, uint8_t db);
 uint64_t partition_expires(const struct partition *partition, uint8_t db);
@@ -90,9 +103,9 @@ uint64_t key_hash(const struct store_env *env, struct slice name);
 
 /* ---- an opened key: valid until the partition is changed through another entry ---- */
 struct entry {
-    struct value value;   /* first: the inline area; types' functions take &entry->value */
-    struct item *item;    /* NULL: no such key */
-    slab_handle *slot;    /* its place in the table; NULL like item */
+    struct value value; /* first: the inline area; types' functions take &entry->value */
+    struct item *item;  /* NULL: no such key */
+    slab_handle *slot;  /* its place in the table; NULL like item */
     struct partition *partition;
     struct key key;
 };
@@ -117,9 +130,9 @@ size_t entry_memory(const struct entry *entry);
 uint64_t entry_count(const struct entry *entry);
 
 /* ---- iteration ---- */
-/* Calls back for the keys of some buckets, at least one bucket; returns the cursor of the next call, 0 at the end.
- * Keys that stay from the first call to the last are seen exactly once. Expired keys are not shown. The callback must not
- * change the partition. */
+/* Calls back for the keys of some buckets, at least one bucket; returns the cursor of the next call, 0 at the
+ * end. Keys that stay from the first call to the last are seen exactly once. Expired keys are not shown. The
+ * callback must not change the partition. */
 typedef void partition_visit(void *context, struct entry *entry);
 uint64_t partition_scan(struct partition *partition, uint8_t db, uint64_t cursor, partition_visit *visit,
                         void *context);

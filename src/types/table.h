@@ -169,7 +169,9 @@ static inline void table_prefetch_items(const struct table *table, const struct 
     unsigned mask = table_bucket_tags(&buckets[home], table_tag(hash));
     if (LIKELY(mask)) {
         do {
-            __builtin_prefetch(slab_ptr(slab, buckets[home].handles[__builtin_ctz(mask)]));
+            const char *item = slab_ptr(slab, buckets[home].handles[__builtin_ctz(mask)]);
+            __builtin_prefetch(item);
+            __builtin_prefetch(item + 64);
             mask &= mask - 1;
         } while (mask);
     } else if (buckets[home].control & TABLE_NEIGHBOUR) {
