@@ -49,9 +49,9 @@ static bool replace_item(struct entry *entry, const struct build *build, int64_t
     memcpy(item->rest + item_key_offset(header), name.ptr, name.len);
     if (filed) item_expiry_put(item, (struct item_expiry){.deadline_ms = file_ms});
     partition_keyspace(partition, entry->key.db)->expires += (uint32_t)filed - (uint32_t)had;
-    if (item_has_expiry(old)) wheel_remove(&partition->wheel, slab, *entry->slot);
-    entry_free_value(entry);
-    slab_free(slab, *entry->slot, item_size(old));
+    entry_free_value(entry); /* may move the old item: it is not `old` from here on */
+    if (item_has_expiry(entry->item)) wheel_remove(&partition->wheel, slab, *entry->slot);
+    slab_free(slab, *entry->slot, item_size(entry->item));
     *entry->slot = handle;
     entry->item = item;
     entry_refresh(entry);

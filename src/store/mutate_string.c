@@ -77,10 +77,10 @@ static bool replace_item(struct entry *entry, const struct shape *shape, int64_t
     if (has) item_expiry_put(item, (struct item_expiry){.deadline_ms = deadline_ms});
     struct keyspace *keyspace = partition_keyspace(partition, entry->key.db);
     bool had = item_deadline(old) != ITEM_NO_DEADLINE;
-    if (item_has_expiry(old)) wheel_remove(&partition->wheel, slab, *entry->slot);
     keyspace->expires += (uint32_t)has - (uint32_t)had;
-    entry_free_value(entry);
-    slab_free(slab, *entry->slot, item_size(old));
+    entry_free_value(entry); /* may move the old item: it is not `old` from here on */
+    if (item_has_expiry(entry->item)) wheel_remove(&partition->wheel, slab, *entry->slot);
+    slab_free(slab, *entry->slot, item_size(entry->item));
     *entry->slot = handle;
     entry->item = item;
     entry_refresh(entry);
