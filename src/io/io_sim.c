@@ -1,22 +1,24 @@
 /* io in a simulated world: any number of nodes in one thread, on virtual time, repeatable from a seed.
  *
- * A world is a heap of events by (time, order of creation), the nodes with their disks, and the ios of the programs
- * that run on the nodes. Nothing happens by itself: the harness calls io_sim_step(), which moves the clock to the next
- * event or io_wait() deadline and fires it; that makes some io ready; the harness lets its program take a turn, whose
- * io_wait() never sleeps.
+ * A world is a heap of events by (time, order of creation), the nodes with their disks, and the ios of the
+ * programs that run on the nodes. Nothing happens by itself: the harness calls io_sim_step(), which moves the
+ * clock to the next event or io_wait() deadline and fires it; that makes some io ready; the harness lets its
+ * program take a turn, whose io_wait() never sleeps.
  *
- * Chance comes from separate streams, so that drawing more of one does not shift the others: `network` (delays, how
- * bytes are cut), `schedule` (which of several ready connections comes first), and of each node `disk` and `entropy`.
+ * Chance comes from separate streams, so that drawing more of one does not shift the others: `network`
+ * (delays, how bytes are cut), `schedule` (which of several ready connections comes first), and of each node
+ * `disk` and `entropy`.
  *
  * Invariants
  *  1. The clock never goes back, and moves only in io_sim_step().
- *  2. Everything put out by io_wait() goes into the trace hash: time, kind, node, io, result, bytes. Addresses of
- *     objects never do, nor do they decide an order.
- *  3. Received bytes are a heap block of their own, freed at the next io_wait(): a sanitizer sees who keeps them.
+ *  2. Everything put out by io_wait() goes into the trace hash: time, kind, node, io, result, bytes.
+ *     Addresses of objects never do, nor do they decide an order.
+ *  3. Received bytes are a heap block of their own, freed at the next io_wait(): a sanitizer sees who keeps
+ *     them.
  *
- * Files: sim_net.c (sockets), sim_file.c (disks); this one is world, time and turn. Seams for faults to come are the
- * places where a delay or a cut is drawn: segment_fate() and disk_delay_us().
- * Tests: test/unit/io_*_test.c run over every backend; io_sim_test.c has what is special here.
+ * Files: sim_net.c (sockets), sim_file.c (disks); this one is world, time and turn. Seams for faults to come
+ * are the places where a delay or a cut is drawn: segment_fate() and disk_delay_us(). Tests:
+ * test/unit/io_*_test.c run over every backend; io_sim_test.c has what is special here.
  */
 #include "io/sim.h"
 #include "base/hash.h"

@@ -1,13 +1,13 @@
 /* io over io_uring: one system call per turn submits all sends, runs the kernel's deferred work and waits.
  *
- *  - SINGLE_ISSUER + DEFER_TASKRUN: the kernel completes operations only inside our io_uring_enter(), never by
- *    interrupting us; the ring belongs to the thread of the first io_wait().
- *  - Each connection has one multishot receive (poll first: it rarely finds something at once) that takes buffers
- *    from the ring's pool as data comes. No buffer left ends it with ENOBUFS: flow control. The connection waits in
- *    `starved` until the next turn has given buffers back.
+ *  - SINGLE_ISSUER + DEFER_TASKRUN: the kernel completes operations only inside our io_uring_enter(), never
+ *    by interrupting us; the ring belongs to the thread of the first io_wait().
+ *  - Each connection has one multishot receive (poll first: it rarely finds something at once) that takes
+ *    buffers from the ring's pool as data comes. No buffer left ends it with ENOBUFS: flow control. The
+ *    connection waits in `starved` until the next turn has given buffers back.
  *  - Sends carry MSG_WAITALL: the kernel itself goes on after a short one.
- *  - A wake-up is an eventfd (io_wake() may be called by threads without a ring, and by signal handlers) watched by a
- *    multishot poll.
+ *  - A wake-up is an eventfd (io_wake() may be called by threads without a ring, and by signal handlers)
+ *    watched by a multishot poll.
  *
  * Invariants
  *  1. Buffers in completions put out belong to the caller until the next io_wait(), which gives them back.
@@ -15,8 +15,8 @@
  *  3. A connection's IO_CLOSED or IO_DETACHED comes after the last completion of all its operations.
  *  4. What did not fit into the caller's array stays in the completion queue or in `done`.
  *
- * Files: uring_ring.c (ring, buffers, probe), uring_conn.c, uring_listen.c, uring_file.c; this one is the turn.
- * Threading: one thread, except wake(). Tests: test/unit/io_*_test.c run over every backend.
+ * Files: uring_ring.c (ring, buffers, probe), uring_conn.c, uring_listen.c, uring_file.c; this one is the
+ * turn. Threading: one thread, except wake(). Tests: test/unit/io_*_test.c run over every backend.
  */
 #include "io/uring.h"
 
@@ -81,34 +81,25 @@ static int harvest(struct uring_io *u, struct io_completion *out, int n, int max
     return n;
 }
 
-/* How long to sleep; 0: not at all, -1: for ever. A clock reading of this turn is good enough for far deadlines. */
-static int64_t sleep_us(struct uring_io *u, int64_t deadline_us)
-{
-    if (u->accept_retry_us < deadline_us) deadline_us = u->accept_retry_us;
-    if (deadline_us == INT64_MAX) return -1;
-    if (deadline_us <= u->now_us) return 0;
-    if (u->now_us == 0 || deadline_us - u->now_us < URING_CLOCK_FINE_US) u->now_us = posix_monotonic_us();
-    return deadline_us > u->now_us ? deadline_us - u->now_us : 0;
-}
-
 static int uring_turn(struct io *io, int64_t deadline_us, struct io_completion *out, int max)
 {
     struct uring_io *u = uring_of(io);
     CHECK(max > 0);
     if (u->thread == 0) uring_enable(u);
     u->woken = false;
+    if (u->accept_retry_us < deadline_us) deadline_us = u->accept_retry_us;
     prepare(u);
     int n = uring_put_done(u, &u->done, out, 0, max);
     for (;;) {
         bool idle = n == 0 && list_empty(&u->done) && uring_ready(u) == 0;
-        int64_t timeout_us = idle ? sleep_us(u, deadline_us) : 0;
+        int64_t timeout_us = idle ? posix_sleep_us(&u->now_us, deadline_us) : 0;
         if (timeout_us != 0 && !wake_may_sleep(&u->wake)) timeout_us = 0;
         int status = uring_enter(u, timeout_us);
         bool woken = wake_take(&u->wake);
         n = harvest(u, out, n, max);
         n = uring_put_done(u, &u->done, out, n, max);
         if (n > 0 || timeout_us == 0 || status == -ETIME || woken || u->woken) break;
-        /* What came was of no interest to the caller: a cancelled receive, a lazy send, a signal. Sleep on. */
+        /* What came was of no interest to the caller: a cancelled receive, a lazy send, a signal. */
         u->now_us = 0;
         prepare(u);
     }

@@ -19,6 +19,9 @@ union posix_address {
 /* posix_clock.c */
 int64_t posix_monotonic_us(void);
 int64_t posix_realtime_us(void);
+/* How long to sleep until the deadline; 0: not at all, -1: for ever. *now_us is a reading of this turn (0:
+ * none), which is good enough for a far deadline; for a near one it is taken afresh. */
+int64_t posix_sleep_us(int64_t *now_us, int64_t deadline_us);
 void posix_entropy(void *buf, size_t len);
 void posix_usage(struct io_usage *out);
 

@@ -27,6 +27,16 @@ int64_t posix_realtime_us(void)
     return clock_us(CLOCK_REALTIME);
 }
 
+#define FINE_US 20000 /* nearer than this is near */
+
+int64_t posix_sleep_us(int64_t *now_us, int64_t deadline_us)
+{
+    if (deadline_us == INT64_MAX) return -1;
+    if (deadline_us <= *now_us) return 0;
+    if (*now_us == 0 || deadline_us - *now_us < FINE_US) *now_us = posix_monotonic_us();
+    return deadline_us > *now_us ? deadline_us - *now_us : 0;
+}
+
 void posix_entropy(void *buf, size_t len)
 {
     uint8_t *p = buf;

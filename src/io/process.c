@@ -216,10 +216,11 @@ const char *io_os_name(char *buf, size_t len)
 
 /* ---- address space ---- */
 
-/* MAP_NORESERVE keeps a reservation out of the commit charge, except under vm.overcommit_memory = 2, where every
- * private writable mapping is charged in full. There the fallback is a memory file: its pages are charged one by one,
- * as they are touched (and touching one beyond the limit is a SIGBUS, so `maxmemory` must fit into it). Whether the
- * fallback is in use is a property of the machine, hence this second global; it decides how pages are given back. */
+/* MAP_NORESERVE keeps a reservation out of the commit charge, except under vm.overcommit_memory = 2, where
+ * every private writable mapping is charged in full. There the fallback is a memory file: its pages are
+ * charged one by one, as they are touched (and touching one beyond the limit is a SIGBUS, so `maxmemory` must
+ * fit into it). Whether the fallback is in use is a property of the machine, hence this second global; it
+ * decides how pages are given back. */
 static atomic_bool memory_files;
 
 static void *reserve_file(size_t len)

@@ -3,8 +3,8 @@
 #define WEFT_IO_SIM_H
 
 #include "io/backend.h"
+#include "io/conn_state.h"
 #include "io/list.h"
-#include "io/outgoing.h"
 #include "base/prng.h"
 
 #define SIM_NAME_MAX      64

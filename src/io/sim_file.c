@@ -1,8 +1,10 @@
-/* Simulated disks: each node has a flat store of named files in memory. Directories are not modelled: a path is a name.
+/* Simulated disks: each node has a flat store of named files in memory. Directories are not modelled: a path
+ * is a name.
  *
- * An asynchronous operation takes effect and completes when its event fires, after a delay drawn from the node's disk
- * stream, so operations that were submitted together may take effect in any order, as on a real machine. The functions
- * "at once" take effect at once. What a crash loses (everything not synced) comes with the fault model.
+ * An asynchronous operation takes effect and completes when its event fires, after a delay drawn from the
+ * node's disk stream, so operations that were submitted together may take effect in any order, as on a real
+ * machine. The functions "at once" take effect at once. What a crash loses (everything not synced) comes with
+ * the fault model.
  */
 #include "io/sim.h"
 

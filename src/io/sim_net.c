@@ -1,16 +1,18 @@
 /* The simulated network: stream sockets between the ios of one world.
  *
- * A `struct sim_link` is a connection; its two `struct sim_socket` are the ends. Bytes of a send are cut into segments,
- * each of which arrives after a drawn delay, never before its predecessor of the same direction. At most
- * SIM_WINDOW_BYTES of a direction are on their way or unread; a send beyond that goes on when the reader has read.
+ * A `struct sim_link` is a connection; its two `struct sim_socket` are the ends. Bytes of a send are cut into
+ * segments, each of which arrives after a drawn delay, never before its predecessor of the same direction. At
+ * most SIM_WINDOW_BYTES of a direction are on their way or unread; a send beyond that goes on when the reader
+ * has read.
  *
  *    caller's slices --cut--> segments in the event heap --arrive--> queue of the other end --cut--> IO_RECV
  *
- * The end of the stream travels like a segment. An end that is closed with unread bytes, or that gets bytes after it was
- * closed, answers with a reset, as TCP does. A link is freed when both ends are closed and no event refers to it.
+ * The end of the stream travels like a segment. An end that is closed with unread bytes, or that gets bytes
+ * after it was closed, answers with a reset, as TCP does. A link is freed when both ends are closed and no
+ * event refers to it.
  *
- * Addresses: node i is 10.0.0.i+1; a connect goes to a node's name or that address, or, with any other address, to
- * the own node's listener on the port, or else to the first node that has one.
+ * Addresses: node i is 10.0.0.i+1; a connect goes to a node's name or that address, or, with any other
+ * address, to the own node's listener on the port, or else to the first node that has one.
  */
 #include "io/sim.h"
 
@@ -57,14 +59,8 @@ struct sim_listener {
 struct sim_conn {
     struct io_conn base;
     struct sim_socket *socket;
-    struct list link, readable, out; /* in conns; in readable; in sending, done or done_lazy */
-    void *user;
-    bool ended, paused, connecting;
-    bool send_busy, send_lazy, send_done;
-    bool connect_done, detach_asked, close_asked;
-    int connect_result;
-    int64_t send_result;
-    struct outgoing outgoing;
+    struct list link, readable; /* in sim_io.conns; in sim_io.readable */
+    struct conn_state state;    /* its `out` is in sending, done or done_lazy */
 };
 
 static struct sim_conn *of_conn(struct io_conn *conn)
@@ -117,8 +113,8 @@ static int64_t delay_us(struct sim *sim, bool same_node)
     return d;
 }
 
-/* What becomes of the next `len` bytes of a send: how many travel together, and when they arrive. This is where
- * drops, clogs and resets will be drawn. */
+/* What becomes of the next `len` bytes of a send: how many travel together, and when they arrive. This is
+ * where drops, clogs and resets will be drawn. */
 struct fate {
     size_t len;
     int64_t arrival_us;
@@ -142,22 +138,19 @@ static void want_receive(struct sim_conn *c)
 {
     struct sim_socket *s = c->socket;
     bool something = s->head < s->tail || s->peer_ended || s->reset;
-    bool may = something && !c->paused && !c->ended && !c->connecting && !c->close_asked && !c->detach_asked;
+    bool may = something && conn_may_receive(&c->state);
     if (may && !list_linked(&c->readable)) list_append(&io_of(c)->readable, &c->readable);
     if (!may) list_remove(&c->readable);
 }
 
 static void complete(struct sim_conn *c)
 {
-    bool lazy = c->send_done && c->send_lazy && c->send_result >= 0 && !c->connect_done && !c->close_asked;
-    list_remove(&c->out);
-    list_append(lazy ? &io_of(c)->done_lazy : &io_of(c)->done, &c->out);
+    conn_complete(&c->state, &io_of(c)->done, &io_of(c)->done_lazy);
 }
 
 static void finish_send(struct sim_conn *c, int64_t result)
 {
-    c->send_result = result;
-    c->send_done = true;
+    conn_finish_send(&c->state, result);
     complete(c);
 }
 
@@ -176,7 +169,7 @@ static void on_reset(struct sim *sim, struct sim_event *event)
     s->reset = true;
     if (s->conn != NULL) {
         want_receive(s->conn);
-        if (s->conn->send_busy && !s->conn->send_done) finish_send(s->conn, -ECONNRESET);
+        if (s->conn->state.send_busy && !s->conn->state.send_done) finish_send(s->conn, -ECONNRESET);
     }
     event_over(s->link);
 }
@@ -214,7 +207,7 @@ static void on_end(struct sim *sim, struct sim_event *event)
 static void try_send(struct sim_conn *c)
 {
     struct sim_socket *s = c->socket;
-    struct outgoing *o = &c->outgoing;
+    struct outgoing *o = &c->state.outgoing;
     if (s->reset) {
         finish_send(c, -EPIPE);
         return;
@@ -242,28 +235,24 @@ static void on_space(struct sim *sim, struct sim_event *event)
     struct sim_socket *s = event->object;
     s->space_coming = false;
     struct sim_conn *c = s->conn;
-    if (c != NULL && c->send_busy && !c->send_done && !list_linked(&c->out)) try_send(c);
+    if (c != NULL && c->state.send_busy && !c->state.send_done && !list_linked(&c->state.out)) try_send(c);
     event_over(s->link);
 }
 
 void sim_send(struct io_conn *conn, const struct io_slice *slices, int count, bool lazy)
 {
     struct sim_conn *c = of_conn(conn);
-    CHECK(!c->send_busy && !c->connecting && !c->connect_done && !c->close_asked && !c->detach_asked);
-    c->send_busy = true;
-    c->send_lazy = lazy;
-    c->send_done = false;
-    outgoing_set(&c->outgoing, slices, count);
-    list_append(&io_of(c)->sending, &c->out);
+    conn_begin_send(&c->state, slices, count, lazy);
+    list_append(&io_of(c)->sending, &c->state.out);
 }
 
 void sim_net_send_all(struct sim_io *s)
 {
     while (!list_empty(&s->sending)) {
-        struct sim_conn *c = LIST_OWNER(s->sending.next, struct sim_conn, out);
-        list_remove(&c->out);
+        struct sim_conn *c = LIST_OWNER(s->sending.next, struct sim_conn, state.out);
+        list_remove(&c->state.out);
         try_send(c);
-        if (c->close_asked && !c->send_done) finish_send(c, -ECANCELED);
+        if (c->state.close_asked && !c->state.send_done) finish_send(c, -ECANCELED);
     }
 }
 
@@ -273,10 +262,10 @@ static struct io_completion receive(struct sim_io *io, struct sim_conn *c)
 {
     struct sim_socket *s = c->socket;
     struct prng *g = &s->link->sim->network;
-    struct io_completion out = {.user = c->user, .op = IO_RECV};
+    struct io_completion out = {.user = c->state.user, .op = IO_RECV};
     size_t len = s->tail - s->head;
     if (len == 0) {
-        c->ended = true;
+        c->state.ended = true;
         out.result = s->reset ? -ECONNRESET : 0;
         return out;
     }
@@ -286,7 +275,7 @@ static struct io_completion receive(struct sim_io *io, struct sim_conn *c)
     out.result = (int64_t)len;
     s->head += len;
     other(s)->unread -= len;
-    if (other(s)->conn != NULL && other(s)->conn->send_busy)
+    if (other(s)->conn != NULL && other(s)->conn->state.send_busy)
         space_after(other(s), delay_us(s->link->sim, true));
     return out;
 }
@@ -314,13 +303,13 @@ int sim_net_receive_all(struct sim_io *s, struct io_completion *out, int n, int 
 
 void sim_recv_pause(struct io_conn *conn)
 {
-    of_conn(conn)->paused = true;
+    of_conn(conn)->state.paused = true;
     want_receive(of_conn(conn));
 }
 
 void sim_recv_resume(struct io_conn *conn)
 {
-    of_conn(conn)->paused = false;
+    of_conn(conn)->state.paused = false;
     want_receive(of_conn(conn));
 }
 
@@ -479,11 +468,8 @@ static void on_connected(struct sim *sim, struct sim_event *event)
 {
     struct sim_socket *s = event->object;
     struct sim_conn *c = s->conn;
-    if (c != NULL && c->connecting) {
-        c->connecting = false;
-        c->connect_done = true;
-        c->connect_result = (int)event->value;
-        if (event->value < 0) c->ended = true;
+    if (c != NULL && c->state.connecting) {
+        conn_finish_connect(&c->state, (int)event->value);
         complete(c);
     }
     event_over(s->link);
@@ -522,10 +508,9 @@ static struct sim_conn *conn_create(struct sim_io *io, struct sim_socket *s, voi
     CHECK(c != NULL && s->conn == NULL);
     c->base.io = &io->base;
     c->socket = s;
-    c->user = user;
+    conn_init(&c->state, user);
     s->conn = c;
     list_init(&c->readable);
-    list_init(&c->out);
     list_append(&io->conns, &c->link);
     return c;
 }
@@ -549,7 +534,7 @@ struct io_conn *sim_connect(struct io *io, const char *address, uint16_t port, v
     snprintf(client->address, IO_ADDRESS_MAX, "10.0.0.%d:%u", s->node->number + 1, sim->next_client_port++);
     if (sim->next_client_port == 0) sim->next_client_port = 50000;
     struct sim_conn *c = conn_create(s, client, user);
-    c->connecting = true;
+    c->state.connecting = true;
     int64_t delay = delay_us(sim, false);
     client->last_arrival_us = sim->now_us + delay;
     link->events++;
@@ -575,15 +560,14 @@ static void conn_free(struct sim_conn *c)
     c->socket->conn = NULL;
     list_remove(&c->link);
     list_remove(&c->readable);
-    list_remove(&c->out);
+    list_remove(&c->state.out);
     free(c);
 }
 
 void sim_detach(struct io_conn *conn)
 {
     struct sim_conn *c = of_conn(conn);
-    CHECK(!c->send_busy && !c->connecting && !c->connect_done && !c->close_asked && !c->detach_asked);
-    c->detach_asked = true;
+    conn_begin_detach(&c->state);
     want_receive(c);
     complete(c);
 }
@@ -591,56 +575,40 @@ void sim_detach(struct io_conn *conn)
 void sim_close(struct io_conn *conn)
 {
     struct sim_conn *c = of_conn(conn);
-    CHECK(!c->close_asked && !c->detach_asked);
-    c->close_asked = true;
+    bool sending = c->state.send_busy && !c->state.send_done;
+    conn_begin_close(&c->state);
     want_receive(c);
-    bool waiting = c->send_busy && !c->send_done;
-    if (waiting && list_linked(&c->out)) return; /* gets its one try in the next io_wait() */
-    if (waiting) {
-        c->send_result = -ECANCELED;
-        c->send_done = true;
-    }
-    if (c->connecting) {
-        c->connecting = false;
-        c->connect_done = true;
-        c->connect_result = -ECANCELED;
-    }
+    if (sending && list_linked(&c->state.out))
+        return; /* still queued: gets its one try in the next io_wait() */
+    if (sending) conn_finish_send(&c->state, -ECANCELED);
+    if (c->state.connecting) conn_finish_connect(&c->state, -ECANCELED);
     complete(c);
 }
 
-/* Puts out what `c` has to say, in order; `c` may be gone afterwards, or back in `done` for want of room. */
+/* `c` may be gone afterwards, or back in `done` for want of room. */
 static int put_conn(struct sim_conn *c, struct io_completion *out, int n, int max)
 {
-    if (c->connect_done && n < max) {
-        out[n++] = (struct io_completion){.user = c->user, .op = IO_CONNECT, .result = c->connect_result};
-        c->connect_done = false;
-        want_receive(c);
-    }
-    if (c->send_done && n < max) {
-        out[n++] = (struct io_completion){.user = c->user, .op = IO_SENT, .result = c->send_result};
-        c->send_done = c->send_busy = false;
-    }
-    if ((c->detach_asked || c->close_asked || c->connect_done || c->send_done) && n == max) {
+    if (!conn_put(&c->state, out, &n, max)) {
         complete(c);
         return n;
     }
-    if (!c->detach_asked && !c->close_asked) return n;
+    want_receive(c); /* a connect may just have come out */
+    if (!c->state.detach_asked && !c->state.close_asked) return n;
     struct sim_socket *s = c->socket;
-    out[n++] =
-        (struct io_completion){.user = c->user,
-                               .op = c->detach_asked ? IO_DETACHED : IO_CLOSED,
-                               .socket = c->detach_asked ? number_of(s->link->sim, s) : IO_SOCKET_NONE};
-    bool close_it = c->close_asked;
+    bool detached = c->state.detach_asked;
+    out[n] = (struct io_completion){.user = c->state.user,
+                                    .op = detached ? IO_DETACHED : IO_CLOSED,
+                                    .socket = detached ? number_of(s->link->sim, s) : IO_SOCKET_NONE};
     conn_free(c);
-    if (close_it) socket_close(s);
-    return n;
+    if (!detached) socket_close(s);
+    return n + 1;
 }
 
 int sim_net_put_done(struct sim_io *s, struct list *list, struct io_completion *out, int n, int max)
 {
     while (!list_empty(list) && n < max) {
-        struct sim_conn *c = LIST_OWNER(list->next, struct sim_conn, out);
-        list_remove(&c->out);
+        struct sim_conn *c = LIST_OWNER(list->next, struct sim_conn, state.out);
+        list_remove(&c->state.out);
         n = put_conn(c, out, n, max);
     }
     return n;

@@ -1,14 +1,15 @@
 /* The io_uring backend's own structures. Read the head of io_uring.c first.
  *
- * user_data of an operation = the object's address | one of `enum uring_tag` (objects are 16-byte aligned). An object
- * is freed only when none of its operations is in flight, so a completion never meets a dead object.
+ * user_data of an operation = the object's address | one of `enum uring_tag` (objects are 16-byte aligned).
+ * An object is freed only when none of its operations is in flight, so a completion never meets a dead
+ * object.
  */
 #ifndef WEFT_IO_URING_H
 #define WEFT_IO_URING_H
 
 #include "io/backend.h"
+#include "io/conn_state.h"
 #include "io/list.h"
-#include "io/outgoing.h"
 #include "io/posix.h"
 #include "io/wake.h"
 
@@ -21,7 +22,6 @@
 #define URING_BUFFERS_FIRST   32  /* published at the start; doubled each time they do not suffice */
 #define URING_BUFFER_GROUP    0
 #define URING_ACCEPT_RETRY_US 100000
-#define URING_CLOCK_FINE_US   20000 /* nearer deadlines are measured with a fresh clock reading */
 
 enum uring_tag {
     TAG_NONE, /* nobody waits for it: cancellations */
@@ -69,24 +69,14 @@ struct uring_listener {
 struct uring_conn {
     struct io_conn base;
     struct list link; /* in conns */
-    struct list out;  /* in done or done_lazy */
     struct list starving;
-    void *user;
     int fd;
-    bool recv_armed : 1;      /* a multishot receive is in flight */
-    bool recv_cancelling : 1; /* and is being cancelled */
-    bool ended : 1;           /* the end or an error was delivered */
-    bool paused : 1;
-    bool connecting : 1;
-    bool send_busy : 1;   /* from io_send() until IO_SENT is put out */
-    bool send_flying : 1; /* the kernel has it */
-    bool send_lazy : 1, send_done : 1;
-    bool connect_done : 1, detach_asked : 1, close_asked : 1;
-    int connect_result;
-    int64_t send_result;          /* once send_done */
+    bool recv_armed : 1;          /* a multishot receive is in flight */
+    bool recv_cancelling : 1;     /* and is being cancelled */
+    bool send_flying : 1;         /* the kernel has the send */
+    struct conn_state state;      /* its `out` is in done or done_lazy */
     union posix_address *address; /* of the connect in flight */
     struct msghdr message;
-    struct outgoing outgoing;
 };
 
 static inline struct uring_io *uring_of(struct io *io)

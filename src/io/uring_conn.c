@@ -1,4 +1,4 @@
-/* Connections of the io_uring backend: multishot receives into the ring's buffers, sends, and their endings. */
+/* Connections of the io_uring backend: multishot receives into the ring's buffers, sends, endings. */
 #include "io/uring.h"
 
 #include <stdlib.h>
@@ -15,27 +15,25 @@ static struct uring_io *io_of(struct uring_conn *c)
 
 static bool nothing_in_flight(const struct uring_conn *c)
 {
-    return !c->recv_armed && !c->send_flying && !c->connecting;
+    return !c->recv_armed && !c->send_flying && !c->state.connecting;
 }
 
 void uring_conn_complete(struct uring_io *u, struct uring_conn *c)
 {
-    bool lazy = c->send_done && c->send_lazy && c->send_result >= 0 && !c->connect_done && !c->close_asked;
-    list_remove(&c->out);
-    list_append(lazy ? &u->done_lazy : &u->done, &c->out);
+    conn_complete(&c->state, &u->done, &u->done_lazy);
 }
 
 /* A detach or close that was waiting for the last operation to come back can go on. */
 static void complete_if_over(struct uring_io *u, struct uring_conn *c)
 {
-    if ((c->detach_asked || c->close_asked) && nothing_in_flight(c)) uring_conn_complete(u, c);
+    if ((c->state.detach_asked || c->state.close_asked) && nothing_in_flight(c)) uring_conn_complete(u, c);
 }
 
 /* ---- receiving ---- */
 
 static void arm(struct uring_io *u, struct uring_conn *c, bool poll_first)
 {
-    if (c->recv_armed || c->ended || c->paused || c->connecting || c->detach_asked || c->close_asked) return;
+    if (c->recv_armed || !conn_may_receive(&c->state)) return;
     struct io_uring_sqe *sqe = uring_entry(u, IORING_OP_RECV, c->fd, uring_data(c, TAG_RECV));
     sqe->flags = IOSQE_BUFFER_SELECT;
     sqe->buf_group = URING_BUFFER_GROUP;
@@ -60,12 +58,12 @@ static void disarm(struct uring_io *u, struct uring_conn *c)
 static int put_bytes(struct uring_conn *c, const uint8_t *data, int len, struct io_completion *out, int n)
 {
     struct io_completion *last = n > 0 ? &out[n - 1] : NULL;
-    if (last != NULL && last->op == IO_RECV && last->user == c->user && last->result > 0 &&
+    if (last != NULL && last->op == IO_RECV && last->user == c->state.user && last->result > 0 &&
         last->data + last->result == data) {
         last->result += len;
         return n;
     }
-    out[n] = (struct io_completion){.user = c->user, .op = IO_RECV, .result = len, .data = data};
+    out[n] = (struct io_completion){.user = c->state.user, .op = IO_RECV, .result = len, .data = data};
     return n + 1;
 }
 
@@ -77,15 +75,17 @@ int uring_on_recv(struct uring_io *u, struct uring_conn *c, const struct io_urin
     if (!(cqe->flags & IORING_CQE_F_MORE)) c->recv_armed = c->recv_cancelling = false;
     if (bid >= 0) uring_buffer_used(u, bid);
     if (result > 0) {
-        CHECK(bid >= 0 && !c->ended);
-        if (!c->close_asked) n = put_bytes(c, u->buffers + (size_t)bid * URING_BUFFER_BYTES, result, out, n);
+        CHECK(bid >= 0 && !c->state.ended);
+        if (!c->state.close_asked)
+            n = put_bytes(c, u->buffers + (size_t)bid * URING_BUFFER_BYTES, result, out, n);
     } else if (result == -ENOBUFS) {
-        if (!c->paused && !c->detach_asked && !c->close_asked) list_append(&u->starved, &c->starving);
+        if (!c->state.paused && !c->state.detach_asked && !c->state.close_asked)
+            list_append(&u->starved, &c->starving);
     } else if (result != -ECANCELED && result != -EINTR && result != -EAGAIN) {
         /* While it is being detached the end is left for the next owner, who will see it again. */
-        if (!c->close_asked && !c->detach_asked)
-            out[n++] = (struct io_completion){.user = c->user, .op = IO_RECV, .result = result};
-        c->ended = true;
+        if (!c->state.close_asked && !c->state.detach_asked)
+            out[n++] = (struct io_completion){.user = c->state.user, .op = IO_RECV, .result = result};
+        c->state.ended = true;
     }
     if (!list_linked(&c->starving)) arm(u, c, true);
     complete_if_over(u, c);
@@ -95,14 +95,14 @@ int uring_on_recv(struct uring_io *u, struct uring_conn *c, const struct io_urin
 void uring_recv_pause(struct io_conn *conn)
 {
     struct uring_conn *c = of_base(conn);
-    c->paused = true;
+    c->state.paused = true;
     disarm(io_of(c), c);
 }
 
 void uring_recv_resume(struct io_conn *conn)
 {
     struct uring_conn *c = of_base(conn);
-    c->paused = false;
+    c->state.paused = false;
     arm(io_of(c), c, false); /* when the cancelled receive has not come back yet, uring_on_recv() arms */
 }
 
@@ -110,7 +110,7 @@ void uring_recv_resume(struct io_conn *conn)
 
 static void submit_send(struct uring_io *u, struct uring_conn *c)
 {
-    struct outgoing *o = &c->outgoing;
+    struct outgoing *o = &c->state.outgoing;
     int count = o->count - o->first;
     struct io_uring_sqe *sqe;
     if (count == 1) {
@@ -130,8 +130,7 @@ static void submit_send(struct uring_io *u, struct uring_conn *c)
 
 static void finish_send(struct uring_io *u, struct uring_conn *c, int64_t result)
 {
-    c->send_result = result;
-    c->send_done = true;
+    conn_finish_send(&c->state, result);
     uring_conn_complete(u, c);
 }
 
@@ -139,12 +138,12 @@ void uring_on_send(struct uring_io *u, struct uring_conn *c, int result)
 {
     c->send_flying = false;
     bool again = result == -EINTR || result == -EAGAIN;
-    if (result > 0) outgoing_advance(&c->outgoing, (size_t)result);
+    if (result > 0) outgoing_advance(&c->state.outgoing, (size_t)result);
     if (result < 0 && !again)
         finish_send(u, c, result);
-    else if (outgoing_done(&c->outgoing))
-        finish_send(u, c, c->outgoing.sent);
-    else if (c->close_asked)
+    else if (outgoing_done(&c->state.outgoing))
+        finish_send(u, c, c->state.outgoing.sent);
+    else if (c->state.close_asked)
         finish_send(u, c, -ECANCELED);
     else
         submit_send(u, c);
@@ -154,12 +153,8 @@ void uring_send(struct io_conn *conn, const struct io_slice *slices, int count, 
 {
     struct uring_conn *c = of_base(conn);
     struct uring_io *u = io_of(c);
-    CHECK(!c->send_busy && !c->connecting && !c->connect_done && !c->close_asked && !c->detach_asked);
-    c->send_busy = true;
-    c->send_lazy = lazy;
-    c->send_done = false;
-    outgoing_set(&c->outgoing, slices, count);
-    if (outgoing_done(&c->outgoing))
+    conn_begin_send(&c->state, slices, count, lazy);
+    if (outgoing_done(&c->state.outgoing))
         finish_send(u, c, 0);
     else
         submit_send(u, c);
@@ -172,9 +167,8 @@ static struct uring_conn *conn_create(struct uring_io *u, int fd, void *user)
     struct uring_conn *c = calloc(1, sizeof(*c));
     if (c == NULL) return NULL;
     c->base.io = &u->base;
-    c->user = user;
     c->fd = fd;
-    list_init(&c->out);
+    conn_init(&c->state, user);
     list_init(&c->starving);
     list_append(&u->conns, &c->link);
     return c;
@@ -183,7 +177,7 @@ static struct uring_conn *conn_create(struct uring_io *u, int fd, void *user)
 static void conn_free(struct uring_conn *c)
 {
     list_remove(&c->link);
-    list_remove(&c->out);
+    list_remove(&c->state.out);
     list_remove(&c->starving);
     free(c->address);
     free(c);
@@ -226,7 +220,7 @@ struct io_conn *uring_connect(struct io *io, const char *address, uint16_t port,
     }
     *copy = a;
     c->address = copy;
-    c->connecting = true;
+    c->state.connecting = true;
     struct io_uring_sqe *sqe = uring_entry(u, IORING_OP_CONNECT, fd, uring_data(c, TAG_CONNECT));
     sqe->addr = (uintptr_t)copy;
     sqe->off = len;
@@ -235,10 +229,7 @@ struct io_conn *uring_connect(struct io *io, const char *address, uint16_t port,
 
 void uring_on_connect(struct uring_io *u, struct uring_conn *c, int result)
 {
-    c->connecting = false;
-    c->connect_done = true;
-    c->connect_result = c->close_asked ? -ECANCELED : result;
-    if (result < 0) c->ended = true;
+    conn_finish_connect(&c->state, c->state.close_asked ? -ECANCELED : result);
     free(c->address);
     c->address = NULL;
     arm(u, c, true);
@@ -249,8 +240,7 @@ void uring_detach(struct io_conn *conn)
 {
     struct uring_conn *c = of_base(conn);
     struct uring_io *u = io_of(c);
-    CHECK(!c->send_busy && !c->connecting && !c->connect_done && !c->close_asked && !c->detach_asked);
-    c->detach_asked = true;
+    conn_begin_detach(&c->state);
     disarm(u, c);
     complete_if_over(u, c);
 }
@@ -259,11 +249,10 @@ void uring_close_conn(struct io_conn *conn)
 {
     struct uring_conn *c = of_base(conn);
     struct uring_io *u = io_of(c);
-    CHECK(!c->close_asked && !c->detach_asked);
-    c->close_asked = true;
+    conn_begin_close(&c->state);
     disarm(u, c);
     if (c->send_flying) uring_cancel(u, uring_data(c, TAG_SEND));
-    if (c->connecting) uring_cancel(u, uring_data(c, TAG_CONNECT));
+    if (c->state.connecting) uring_cancel(u, uring_data(c, TAG_CONNECT));
     complete_if_over(u, c);
 }
 
@@ -273,36 +262,28 @@ void uring_discard(struct io *io, io_socket socket)
     close((int)socket);
 }
 
-/* Puts out what `c` has to say, in order; `c` may be gone afterwards, or back in `done` for want of room. */
+/* `c` may be gone afterwards, or back in `done` for want of room. */
 static int put_conn(struct uring_io *u, struct uring_conn *c, struct io_completion *out, int n, int max)
 {
-    if (c->connect_done && n < max) {
-        out[n++] = (struct io_completion){.user = c->user, .op = IO_CONNECT, .result = c->connect_result};
-        c->connect_done = false;
-    }
-    if (c->send_done && n < max) {
-        out[n++] = (struct io_completion){.user = c->user, .op = IO_SENT, .result = c->send_result};
-        c->send_done = c->send_busy = false;
-    }
-    bool over = (c->detach_asked || c->close_asked) && nothing_in_flight(c);
-    if ((over || c->connect_done || c->send_done) && n == max) {
+    if (!conn_put(&c->state, out, &n, max)) {
         uring_conn_complete(u, c);
         return n;
     }
-    if (!over) return n;
-    out[n++] = (struct io_completion){.user = c->user,
-                                      .op = c->detach_asked ? IO_DETACHED : IO_CLOSED,
-                                      .socket = c->detach_asked ? c->fd : IO_SOCKET_NONE};
-    if (c->close_asked) close(c->fd);
+    if (!(c->state.detach_asked || c->state.close_asked) || !nothing_in_flight(c)) return n;
+    bool detached = c->state.detach_asked;
+    out[n] = (struct io_completion){.user = c->state.user,
+                                    .op = detached ? IO_DETACHED : IO_CLOSED,
+                                    .socket = detached ? c->fd : IO_SOCKET_NONE};
+    if (!detached) close(c->fd);
     conn_free(c);
-    return n;
+    return n + 1;
 }
 
 int uring_put_done(struct uring_io *u, struct list *list, struct io_completion *out, int n, int max)
 {
     while (!list_empty(list) && n < max) {
-        struct uring_conn *c = LIST_OWNER(list->next, struct uring_conn, out);
-        list_remove(&c->out);
+        struct uring_conn *c = LIST_OWNER(list->next, struct uring_conn, state.out);
+        list_remove(&c->state.out);
         n = put_conn(u, c, out, n, max);
     }
     return n;

@@ -1,5 +1,5 @@
-/* Asynchronous files of the io_uring backend. Reads and writes that come back short are submitted again for the rest;
- * a rename is four steps: rename, open the directory, sync it, close it. */
+/* Asynchronous files of the io_uring backend. Reads and writes that come back short are submitted again for
+ * the rest; a rename is four steps: rename, open the directory, sync it, close it. */
 #include "io/uring.h"
 
 #include <fcntl.h>

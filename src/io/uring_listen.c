@@ -1,5 +1,6 @@
-/* Listeners of the io_uring backend: one multishot accept each. A listener that was unlistened is gone for its owner
- * at once, but its memory stays until the cancelled accept has come back; what it still accepts is closed. */
+/* Listeners of the io_uring backend: one multishot accept each. A listener that was unlistened is gone for
+ * its owner at once, but its memory stays until the cancelled accept has come back; what it still accepts is
+ * closed. */
 #include "io/uring.h"
 
 #include <fcntl.h>

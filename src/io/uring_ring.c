@@ -1,11 +1,12 @@
-/* The ring of the io_uring backend and its receive buffers, and the probe that decides whether it can be used.
+/* The ring of the io_uring backend and its receive buffers, and the probe that decides whether it can be
+ * used.
  *
- * The ring is created disabled and enabled by the first io_wait(): SINGLE_ISSUER binds it to the thread that enables
- * it, which may be another than the one that called io_create().
+ * The ring is created disabled and enabled by the first io_wait(): SINGLE_ISSUER binds it to the thread that
+ * enables it, which may be another than the one that called io_create().
  *
- * Buffers: the kernel takes them in the order in which they were published and we give them back in the order in which
- * they were used, so a long receive gets neighbours in memory and its completions can be joined (uring_on_recv).
- * Only a few are in circulation until more are needed: what circulates stays in the cache.
+ * Buffers: the kernel takes them in the order in which they were published and we give them back in the order
+ * in which they were used, so a long receive gets neighbours in memory and its completions can be joined
+ * (uring_on_recv). Only a few are in circulation until more are needed: what circulates stays in the cache.
  */
 #include "io/uring.h"
 
@@ -85,8 +86,8 @@ int uring_open(struct uring_io *u)
 
 void uring_close(struct uring_io *u)
 {
-    /* The registered descriptor belongs to the thread that enabled the ring; another thread's number of the same value
-     * is another ring. A thread that has ended took its registration with it. */
+    /* The registered descriptor belongs to the thread that enabled the ring; another thread's number of the
+     * same value is another ring. A thread that has ended took its registration with it. */
     if (u->thread != (pid_t)syscall(SYS_gettid)) u->ring.int_flags = 0;
     io_uring_queue_exit(&u->ring);
     if (u->buffer_ring != NULL) munmap(u->buffer_ring, buffer_ring_bytes());
@@ -189,7 +190,8 @@ void uring_buffer_used(struct uring_io *u, int bid)
 
 /* ---- the probe ---- */
 
-/* One byte through a multishot receive with a provided buffer: what a filter, an old kernel or an emulated one fails. */
+/* One byte through a multishot receive with a provided buffer: what a filter, an old kernel or an emulated
+ * one fails. */
 static int try_receive(struct uring_io *u, const int sockets[2])
 {
     struct io_uring_sqe *sqe = uring_entry(u, IORING_OP_RECV, sockets[0], TAG_RECV);

@@ -1,12 +1,13 @@
 /* How io_wake() reaches a sleeping io: an eventfd that is written only when its owner sleeps or is about to.
  *
- * AWAKE: the owner will look at its mailboxes before it sleeps. ASLEEP: it is in, or on its way into, the sleep.
- * WOKEN: this or the next io_wait() must not sleep. wake_ring() moves any state to WOKEN, writes only from ASLEEP;
- * the owner goes AWAKE -> ASLEEP before it sleeps (refused when WOKEN) and -> AWAKE behind it. All are sequentially
- * consistent read-modify-writes, so what the waker wrote before io_wake() is seen after the io_wait() it ends.
+ * AWAKE: the owner will look at its mailboxes before it sleeps. ASLEEP: it is in, or on its way into, the
+ * sleep. WOKEN: this or the next io_wait() must not sleep. wake_ring() moves any state to WOKEN, writes only
+ * from ASLEEP; the owner goes AWAKE -> ASLEEP before it sleeps (refused when WOKEN) and -> AWAKE behind it.
+ * All are sequentially consistent read-modify-writes, so what the waker wrote before io_wake() is seen after
+ * the io_wait() it ends.
  *
- * The backends watch the eventfd edge-triggered and never read it: each write is an edge, and 2^64 writes do not
- * happen. wake_ring() is async-signal-safe and may be called on any thread; the rest is the owner's. */
+ * The backends watch the eventfd edge-triggered and never read it: each write is an edge, and 2^64 writes do
+ * not happen. wake_ring() is async-signal-safe and may be called on any thread; the rest is the owner's. */
 #ifndef WEFT_IO_WAKE_H
 #define WEFT_IO_WAKE_H
 

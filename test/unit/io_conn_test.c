@@ -97,7 +97,8 @@ static void sends_slices_in_order(void **state)
     free(bytes);
 }
 
-/* Many connections, several rounds, and a completion array of every small size: nothing may get lost in between. */
+/* Many connections, several rounds, and a completion array of every small size: nothing may get lost in
+ * between. */
 static void many_connections(void **state)
 {
     for (int max = 1; max <= 4; max++) {
@@ -400,7 +401,7 @@ static void lazy_sends_do_not_wake(void **state)
     pair_destroy(p);
 }
 
-/* Bytes sent before, during and after a move arrive once and in order, wherever the connection is attached. */
+/* Bytes sent before, during and after a move arrive once and in order, wherever the socket is attached. */
 static void moves_between_ios(void **state)
 {
     struct pair *p = pair_create(false);

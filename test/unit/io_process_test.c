@@ -72,8 +72,8 @@ static void reserves_for_all_partitions(void **state)
     for (int i = 0; i < 256; i++) io_memory_unreserve(p[i], len);
 }
 
-/* vm.overcommit_memory = 2 refuses the reservation; so does a limit of address space, but for memory files, too. What
- * can be tried here is the fallback itself: mmap refuses private mappings above a filter's size. */
+/* vm.overcommit_memory = 2 refuses the reservation; so does a limit of address space, but for memory files,
+ * too. What can be tried here is the fallback itself: mmap refuses private mappings above a filter's size. */
 static void refuse(const struct sock_filter *filter, size_t count)
 {
     struct sock_fprog program = {(unsigned short)count, (struct sock_filter *)(uintptr_t)filter};

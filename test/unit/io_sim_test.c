@@ -1,8 +1,9 @@
-/* What is special to the simulated backend: virtual time, nodes, and above all that a seed decides everything. */
+/* What is special to the simulated backend: virtual time, nodes, and above all that a seed decides
+ * everything. */
 #include "io_suite.h"
 #include "base/prng.h"
 
-/* ---- a workload: servers on two nodes echo, write files, wake each other; clients on a third ask at random ---- */
+/* ---- a workload: servers on two nodes echo, use the disk, wake each other; clients on a third ask ---- */
 
 #define CLIENTS 6
 
@@ -252,8 +253,8 @@ static void nodes_have_their_own_addresses_and_disks(void **state)
 
 /* ---- what the seed varies ---- */
 
-/* Two connections, one byte each at the same moment: either may arrive first. One long send: its first piece may be of
- * any length, and it may take more than a turn. */
+/* Two connections, one byte each at the same moment: either may arrive first. One long send: its first piece
+ * may be of any length, and it may take more than a turn. */
 static void deliveries_vary_with_the_seed(void **state)
 {
     int first[2] = {0, 0}, split = 0, whole = 0, delayed = 0, at_once = 0;

@@ -203,7 +203,7 @@ static inline int suite_wait(struct suite *s, int i, int64_t deadline_us)
     return n;
 }
 
-/* A turn of every io. When nothing happened: a real suite sleeps a little, a simulated one lets time go on. */
+/* A turn of every io. When nothing happened a real suite sleeps a little, a simulated one lets time go on. */
 static inline int suite_turn(struct suite *s)
 {
     int n = 0;

@@ -1,5 +1,5 @@
-/* What more than one thread sees: wake-ups, deadlines, sockets handed from actor to actor, signals. Real backends;
- * made for the thread sanitizer as much as for the assertions. */
+/* What more than one thread sees: wake-ups, deadlines, sockets handed from actor to actor, signals. Real
+ * backends; made for the thread sanitizer as much as for the assertions. */
 #include "io_suite.h"
 
 #include <pthread.h>
