@@ -25,8 +25,9 @@
 #include "store/mutate.h"
 #include "store/partition.h"
 
-/* The Redis that clients shall take us for. */
+/* The Redis that clients shall take us for, and what we are. */
 #define COMMAND_REDIS_VERSION "8.0.3"
+#define COMMAND_WEFT_VERSION  "0.1.0"
 
 struct session; /* session/session.h; NULL when the command runs on another shard than its session's */
 struct shard;   /* shard/shard.h; handlers of routes "session" and "scatter" only */

@@ -246,7 +246,7 @@ int main(int argc, char **argv)
         fputs(text, stdout);
         free(text);
     } else if (arguments.action == CONFIG_SHOW_VERSION) {
-        puts("weft v=" WEFT_VERSION " redis=" COMMAND_REDIS_VERSION);
+        puts("weft v=" COMMAND_WEFT_VERSION " redis=" COMMAND_REDIS_VERSION);
     } else {
         status = run(&arguments);
     }

@@ -63,7 +63,7 @@ void server_log(enum config_log level, const char *format, ...)
 static void log_start_lines(const struct config_arguments *arguments)
 {
     server_log(CONFIG_LOG_NOTICE, "oO0OoO0OoO0Oo weft is starting oO0OoO0OoO0Oo");
-    server_log(CONFIG_LOG_NOTICE, "weft version=%s, redis_version=%s, bits=64, pid=%lld, just started", WEFT_VERSION,
+    server_log(CONFIG_LOG_NOTICE, "weft version=%s, redis_version=%s, bits=64, pid=%lld, just started", COMMAND_WEFT_VERSION,
                COMMAND_REDIS_VERSION, (long long)the_log.process_id);
     if (arguments->file || arguments->options.len)
         server_log(CONFIG_LOG_NOTICE, "Configuration loaded");

@@ -6,8 +6,6 @@
 #include "config/config.h"
 #include "io/io.h"
 
-#define WEFT_VERSION "0.1.0"
-
 /* Where lines go until server_enter: stdout. `io` gives the time and does the writing. */
 void server_log_start(struct io *io);
 void server_log(enum config_log level, const char *format, ...) __attribute__((format(printf, 2, 3)));

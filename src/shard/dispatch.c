@@ -338,12 +338,14 @@ static enum verdict run_scatter(struct shard *shard, struct session *session, co
     return DONE;
 }
 
-static bool is_paused(struct shard *shard, const struct command *command)
+static bool is_paused(struct shard *shard, const struct session *session, const struct command *command)
 {
     if (LIKELY(!shard->pause_until_us)) return false;
     if (command->container && strcmp(command->container->name, "client") == 0) return false; /* CLIENT UNPAUSE */
     if (shard->pause_until_us <= shard->now_us) return false;
-    return !shard->pause_writes_only || command->flags & (COMMAND_WRITE | COMMAND_MAY_REPLICATE);
+    unsigned flags = command->flags;
+    if (command->handler == cmd_exec) flags |= session->multi.any_flags;
+    return !shard->pause_writes_only || flags & (COMMAND_WRITE | COMMAND_MAY_REPLICATE);
 }
 
 static enum verdict run(struct shard *shard, struct session *session, const struct request *request,
@@ -362,6 +364,8 @@ static enum verdict run(struct shard *shard, struct session *session, const stru
         refuse(shard, session, reason);
         return DONE;
     }
+    if (UNLIKELY(!goes_on && is_paused(shard, session, command)))
+        return wait_for(session, &shard->pause_waiters, SESSION_WAITS_PAUSE);
     if (UNLIKELY(session->in_multi) && !is_transaction_control(command)) {
         if (!session_queue(session, command, argv, (int)request->argc)) {
             clients_close(shard, session);
@@ -372,8 +376,6 @@ static enum verdict run(struct shard *shard, struct session *session, const stru
         session->flags &= ~(uint32_t)SESSION_REPLY_SKIP;
         return DONE;
     }
-    if (UNLIKELY(!goes_on && is_paused(shard, command)))
-        return wait_for(session, &shard->pause_waiters, SESSION_WAITS_PAUSE);
     if (UNLIKELY(shard->quiet && !goes_on))
         return wait_for(session, &shard->reshard_waiters, SESSION_WAITS_RESHARD);
     switch ((enum command_route)command->route) {
