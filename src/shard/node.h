@@ -28,6 +28,8 @@ struct io;
 /* How actors come to life and end: threads in production, scheduler entries in the simulator. */
 struct node_host {
     void *context;
+    bool scheduled; /* io_wait() returns at once and somebody else decides when a turn comes (the simulator): an
+                       actor then counts as asleep between its turns */
     struct io *(*io_create)(void *context, int *error);
     void (*io_destroy)(void *context, struct io *io);
     bool (*actor_start)(void *context, struct shard *shard);

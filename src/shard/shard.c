@@ -238,7 +238,7 @@ static int wait_for_work(struct shard *shard, int64_t max_wait_us, struct io_com
         }
     }
     int count = io_wait(shard->io, until, completions, COMPLETIONS_MAX);
-    if (sleeps) atomic_store_explicit(sleeping, false, memory_order_relaxed);
+    if (sleeps && !shard->node->host.scheduled) atomic_store_explicit(sleeping, false, memory_order_relaxed);
     return count;
 }
 
