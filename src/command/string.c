@@ -57,14 +57,15 @@ void cmd_getrange(struct command_context *ctx)
     if (!command_open_read_typed(ctx, 1, ITEM_STRING, &entry)) return;
     struct slice value = entry.item ? entry_string(&entry, scratch) : SLICE("");
     int64_t len = (int64_t)value.len;
-    if (start < 0) start += len;
-    if (end < 0) end += len;
-    if (len == 0 || start >= len || end < 0 || start > end) {
+    /* From the end: both at once in the wrong order mean nothing; either alone is cut off at the start. */
+    bool wrong_order = start < 0 && end < 0 && start > end;
+    if (start < 0) start = start + len > 0 ? start + len : 0;
+    if (end < 0) end = end + len > 0 ? end + len : 0;
+    if (end >= len) end = len - 1;
+    if (wrong_order || start > end) {
         reply_bulk(ctx->reply, "", 0);
         return;
     }
-    if (start < 0) start = 0;
-    if (end >= len) end = len - 1;
     reply_bulk(ctx->reply, value.ptr + start, (size_t)(end - start + 1));
 }
 
