@@ -53,10 +53,11 @@ static void host_log(void *context, enum config_log level, const char *sentence)
     server_log(level, "%s", sentence);
 }
 
-static const char *host_prepare(void *context, const struct config *old, struct config *next, const char **name)
+static bool host_prepare(void *context, const struct config *old, struct config *next, const char **name,
+                         char reason[CONFIG_ERROR_MAX])
 {
     (void)context;
-    return server_prepare(old, next, name);
+    return server_prepare(old, next, name, reason);
 }
 
 static void host_configured(void *context, const struct config *config)

@@ -103,17 +103,26 @@ static int enter_directory(struct config *config)
     return error;
 }
 
-const char *server_prepare(const struct config *old, struct config *next, const char **name)
+bool server_prepare(const struct config *old, struct config *next, const char **name,
+                    char reason[CONFIG_ERROR_MAX])
 {
     if (next->shards == 0) next->shards = io_cpu_count();
     *name = "maxclients";
-    if (next->maxclients > old->maxclients && io_files_max(next->maxclients + FILES_SPARE) <
-                                                  next->maxclients + FILES_SPARE)
-        return "The operating system is not able to handle the specified number of clients";
+    if (next->maxclients > old->maxclients) {
+        int64_t got = io_files_max(next->maxclients + FILES_SPARE) - FILES_SPARE;
+        if (got < next->maxclients) {
+            snprintf(reason, CONFIG_ERROR_MAX,
+                     "The operating system is not able to handle the specified number of clients, try with "
+                     "%lld",
+                     (long long)got);
+            return false;
+        }
+    }
     *name = "dir";
-    if (strcmp(next->dir.ptr, old->dir.ptr) == 0) return NULL;
+    if (strcmp(next->dir.ptr, old->dir.ptr) == 0) return true;
     int error = enter_directory(next);
-    return error ? strerror(-error) : NULL;
+    if (error) snprintf(reason, CONFIG_ERROR_MAX, "%s", strerror(-error));
+    return error == 0;
 }
 
 void server_configured(const struct config *config)

@@ -15,7 +15,8 @@ void server_locate(struct config *config);
 /* dir, logfile, daemonize, pidfile, open-file limit; logs the first lines. False after saying why. */
 bool server_enter(struct config *config, struct io *io, const struct config_arguments *arguments);
 /* The process's part of a CONFIG SET, and what follows one: see struct node_host. */
-const char *server_prepare(const struct config *old, struct config *next, const char **name);
+bool server_prepare(const struct config *old, struct config *next, const char **name,
+                    char reason[CONFIG_ERROR_MAX]);
 void server_configured(const struct config *config);
 /* Removes the pid file and the Unix socket. */
 void server_leave(const struct config *config, struct io *io);

@@ -79,21 +79,24 @@ static void note(void *context, const char *sentence)
     if (node->host.log) node->host.log(node->host.context, CONFIG_LOG_NOTICE, sentence);
 }
 
-/* What may fail outside; NULL, or the reason with the directive's name. Undoes itself but for `dir`. */
-static const char *prepare(struct shard *shard, const struct config *old, struct config *next,
-                           const char **name)
+/* What may fail outside. False, with the directive's name and the reason; undoes itself, as `dir` comes
+ * last. */
+static bool prepare(struct shard *shard, const struct config *old, struct config *next, const char **name,
+                    char reason[CONFIG_ERROR_MAX])
 {
     struct node *node = shard->node;
-    const char *reason = NULL;
+    const struct node_host *host = &node->host;
     bool reshards = next->shards != old->shards;
     if (reshards && atomic_exchange(&node->resharding, true)) {
         *name = "shards";
-        return "a change of shards is under way";
+        snprintf(reason, CONFIG_ERROR_MAX, "a change of shards is under way");
+        return false;
     }
-    reason = listen_probe(shard, old, next, name);
-    if (!reason && node->host.prepare) reason = node->host.prepare(node->host.context, old, next, name);
-    if (reason && reshards) atomic_store(&node->resharding, false);
-    return reason;
+    const char *why = listen_probe(shard, old, next, name);
+    if (why) snprintf(reason, CONFIG_ERROR_MAX, "%s", why);
+    bool prepared = !why && (!host->prepare || host->prepare(host->context, old, next, name, reason));
+    if (!prepared && reshards) atomic_store(&node->resharding, false);
+    return prepared;
 }
 
 static void ask(struct command_context *ctx)
@@ -108,12 +111,12 @@ static void ask(struct command_context *ctx)
     struct config_loader notes = {.context = shard->node, .note = note};
     enum config_allow allow = ctx->config->enable_protected_configs;
     bool may = allow == CONFIG_ALLOW_YES || (allow == CONFIG_ALLOW_LOCAL && is_local(ctx->session));
-    char error[CONFIG_ERROR_MAX] = "";
-    const char *reason, *name = NULL;
+    char error[CONFIG_ERROR_MAX] = "", reason[CONFIG_ERROR_MAX];
+    const char *name = NULL;
     struct config next;
     config_copy(&next, ctx->config);
     if (config_set(&next, words, count, may ? CONFIG_MAY_SET_PROTECTED : 0, &notes, error) &&
-        (reason = prepare(shard, ctx->config, &next, &name)) != NULL)
+        !prepare(shard, ctx->config, &next, &name, reason))
         config_set_error(error, name, reason);
     if (!error[0]) {
         struct config_matches changes;

@@ -12,6 +12,12 @@ bool listen_is_unix(const struct shard *shard, const void *accept_user)
     return accept_user == &shard->listeners[UNIX_SLOT];
 }
 
+static const char *numeric(const char *address)
+{
+    if (strcmp(address, "*") == 0) return "0.0.0.0";
+    return strcmp(address, "::*") == 0 ? "::" : address;
+}
+
 static int listen_on(struct shard *shard, const char *address, char *error, size_t error_len)
 {
     struct io_listener **slot = &shard->listeners[shard->listener_count];
@@ -43,9 +49,7 @@ static int listen_tcp(struct shard *shard, char *error, size_t error_len)
         const char *address = config->bind[i].ptr;
         bool optional = *address == '-';
         if (optional) address++;
-        if (strcmp(address, "*") == 0) address = "0.0.0.0";
-        if (strcmp(address, "::*") == 0) address = "::";
-        if (listen_on(shard, address, error, error_len) == 0 || optional) continue;
+        if (listen_on(shard, numeric(address), error, error_len) == 0 || optional) continue;
         end_tcp(shard);
         return -1;
     }
@@ -105,19 +109,20 @@ static bool listens_already(const struct config *config, const char *address)
 const char *listen_probe(struct shard *shard, const struct config *old, const struct config *next,
                          const char **name)
 {
+    /* On the port that shard 0 has, only the addresses can be tried, at any other port. */
+    uint16_t port = next->port == old->port ? 0 : (uint16_t)next->port;
     for (int i = 0; next->port && i < next->bind_count; i++) {
         const char *address = next->bind[i].ptr;
-        if (*address == '-' || (next->port == old->port && listens_already(old, address))) continue;
+        if (*address == '-' || (port == 0 && listens_already(old, address))) continue;
         struct io_listener *listener;
-        int result = io_listen_tcp(shard->io, strcmp(address, "*") ? address : "0.0.0.0",
-                                   (uint16_t)next->port, 1, NULL, &listener);
+        int result = io_listen_tcp(shard->io, numeric(address), port, 1, NULL, &listener);
         if (result == 0) {
             io_unlisten(listener);
             continue;
         }
-        *name = next->port == old->port ? "bind" : "port";
-        return next->port == old->port ? "Failed to bind to specified addresses."
-                                       : "Unable to listen on this port. Check server logs.";
+        *name = port ? "port" : "bind";
+        return port ? "Unable to listen on this port. Check server logs."
+                    : "Failed to bind to specified addresses.";
     }
     return NULL;
 }

@@ -37,9 +37,10 @@ struct node_host {
     /* These three may be NULL. */
     void (*log)(void *context, enum config_log level, const char *sentence); /* any actor */
     /* CONFIG SET, on any shard before it takes effect: does what concerns the process (dir, open files) and
-     * makes values what they come to (an absolute path, a count of CPUs). NULL, or the reason to refuse and
-     * the directive's name. */
-    const char *(*prepare)(void *context, const struct config *old, struct config *next, const char **name);
+     * makes values what they come to (an absolute path, a count of CPUs). False: refused, with the directive's name
+     * and the reason. */
+    bool (*prepare)(void *context, const struct config *old, struct config *next, const char **name,
+                    char reason[CONFIG_ERROR_MAX]);
     void (*configured)(void *context, const struct config *config); /* shard 0, after a CONFIG SET */
 };
 
@@ -61,6 +62,7 @@ struct node {
     _Atomic uint16_t stopped; /* actors that have nothing left to do */
     int exit_status;
     _Atomic uint64_t config_stamp; /* grows with each CONFIG SET */
+    _Atomic uint64_t slowlog_next_id;
     uint64_t hash_seed, random_seed;
     int64_t started_us; /* wall clock */
     int64_t process_id;
