@@ -13,6 +13,12 @@ void hash_prepare(struct value *hash, const struct hash_config *config, const st
     if (large) hash_tag_put(hash, hash_form(hash), HASH_VISIBLE_HASHTABLE);
 }
 
+void hash_prepare_deadlines(struct value *hash)
+{
+    if (hash_visible(hash) == HASH_VISIBLE_LISTPACK)
+        hash_tag_put(hash, hash_form(hash), HASH_VISIBLE_LISTPACKEX);
+}
+
 /* The encoding once the field is set, and then the hash holds `count` fields. */
 static enum hash_visible visible_with(enum hash_visible visible, const struct hash_config *config,
                                       size_t field_len, size_t value_len, bool deadline, uint64_t count)

@@ -55,6 +55,8 @@ bool hash_find(const struct value *hash, struct slice field, struct hash_field *
 /* Redis looks at the encoding once before it sets fields: the texts (fields and values) to be set. */
 void hash_prepare(struct value *hash, const struct hash_config *config, const struct slice *texts,
                   uint64_t count);
+/* ... and once before it gives fields deadlines, whether there are such fields or not. */
+void hash_prepare_deadlines(struct value *hash);
 /* Sets a field; deadline_ms in [0, HASH_DEADLINE_MAX], HASH_NO_DEADLINE or HASH_KEEP_DEADLINE. *created: it
  * was not there. */
 int hash_set(struct value *hash, const struct hash_config *config, struct slice field, struct slice value,
@@ -88,6 +90,9 @@ void hash_iter_begin(struct hash_iter *iter, const struct value *hash);
 bool hash_iter_next(struct hash_iter *iter, struct hash_field *field);
 
 const char *hash_encoding(const struct value *hash);
+bool hash_is_hashtable(const struct value *hash); /* as clients see it */
+/* In the TABLE form: slices of its fields differ in their addresses, and stay where they are. */
+bool hash_is_table(const struct value *hash);
 /* Bytes in the slab beside the area. */
 uint64_t hash_memory(const struct value *hash);
 /* Makes `copy`, an empty hash of the same or another slab, equal to `hash`, encoding and deadlines included.

@@ -158,6 +158,16 @@ const char *hash_encoding(const struct value *hash)
     return names[hash_visible(hash)];
 }
 
+bool hash_is_hashtable(const struct value *hash)
+{
+    return hash_visible(hash) == HASH_VISIBLE_HASHTABLE;
+}
+
+bool hash_is_table(const struct value *hash)
+{
+    return hash_form(hash) == HASH_TABLE;
+}
+
 uint64_t hash_memory(const struct value *hash)
 {
     if (hash_form(hash) != HASH_TABLE) return 0;

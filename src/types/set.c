@@ -24,6 +24,22 @@ void set_prepare(struct value *set, const struct set_config *config, struct slic
     set_tag_put(set, set_form(set), visible);
 }
 
+void set_start(struct value *set, bool intset)
+{
+    DCHECK(set_form(set) == SET_EMPTY);
+    set_tag_put(set, SET_EMPTY, intset ? SET_VISIBLE_INTSET : SET_VISIBLE_LISTPACK);
+}
+
+static uint64_t intset_most(const struct set_config *config)
+{
+    return config->intset_entries_max < 1u << 30 ? config->intset_entries_max : 1u << 30;
+}
+
+void set_settle_integers(struct value *set, const struct set_config *config)
+{
+    if (set_count(set) <= intset_most(config)) set_tag_put(set, set_form(set), SET_VISIBLE_INTSET);
+}
+
 /* The longest text among the integers of an intset; an upper bound when they are not in the INTS form any
  * more. */
 static size_t ints_text_max(const struct value *set)
@@ -45,10 +61,7 @@ static enum set_visible visible_with(const struct value *set, const struct set_c
     bool packable = count < config->listpack_entries_max && len <= config->listpack_value_max;
     switch (set_visible(set)) {
     case SET_VISIBLE_INTSET:
-        if (is_int) {
-            uint64_t most = config->intset_entries_max < 1u << 30 ? config->intset_entries_max : 1u << 30;
-            return count + 1 > most ? SET_VISIBLE_HASHTABLE : SET_VISIBLE_INTSET;
-        }
+        if (is_int) return count + 1 > intset_most(config) ? SET_VISIBLE_HASHTABLE : SET_VISIBLE_INTSET;
         packable = packable && ints_text_max(set) <= config->listpack_value_max;
         return packable ? SET_VISIBLE_LISTPACK : SET_VISIBLE_HASHTABLE;
     case SET_VISIBLE_LISTPACK: return packable ? SET_VISIBLE_LISTPACK : SET_VISIBLE_HASHTABLE;

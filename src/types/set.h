@@ -59,6 +59,13 @@ void set_iter_begin(struct set_iter *iter, const struct value *set);
 bool set_iter_next(struct set_iter *iter, struct slice *member);
 
 const char *set_encoding(const struct value *set);
+bool set_is_hashtable(const struct value *set); /* as clients see it */
+/* In the TABLE form: slices of its members differ in their addresses, and stay where they are. */
+bool set_is_table(const struct value *set);
+/* A fresh set that *STORE and SPOP fill begins as an intset or as a listpack, whatever comes first. */
+void set_start(struct value *set, bool intset);
+/* All members turned out to be integers: an intset again, if that may be so long. */
+void set_settle_integers(struct value *set, const struct set_config *config);
 /* Bytes in the slab beside the area. */
 uint64_t set_memory(const struct value *set);
 /* Makes `copy`, an empty set of the same or another slab, equal to `set`, encoding included. */

@@ -143,6 +143,16 @@ const char *set_encoding(const struct value *set)
     return names[set_visible(set)];
 }
 
+bool set_is_hashtable(const struct value *set)
+{
+    return set_visible(set) == SET_VISIBLE_HASHTABLE;
+}
+
+bool set_is_table(const struct value *set)
+{
+    return set_form(set) == SET_TABLE;
+}
+
 uint64_t set_memory(const struct value *set)
 {
     if (set_form(set) != SET_TABLE) return 0;
