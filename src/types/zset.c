@@ -246,7 +246,7 @@ static bool decide_score(const struct zset_limits *limits, uint8_t tag, uint32_t
     outcome->score = outcome->old;
     if (!decide(context, outcome->existed, outcome->old, &outcome->score)) return false;
     DCHECK(outcome->score == outcome->score);
-    if (outcome->existed && outcome->old == outcome->score) return false;
+    if (outcome->existed && memcmp(&outcome->old, &outcome->score, 8) == 0) return false;
     bool skiplist = tag & TAG_SKIPLIST || (!outcome->existed && outgrows_listpack(limits, count + 1, member));
     if (!skiplist) outcome->score += 0.0; /* -0.0 becomes 0.0 */
     return true;
@@ -303,7 +303,7 @@ int zset_change(struct value *zset, const struct zset_limits *limits, struct sli
 static bool decide_given(void *context, bool existed, double old, double *score)
 {
     *score = *(const double *)context;
-    return true;
+    return !existed || *score != old;
 }
 
 int zset_set(struct value *zset, const struct zset_limits *limits, struct slice member, double score,
@@ -382,6 +382,30 @@ void zset_encoding_hint(struct value *zset, const struct zset_limits *limits, ui
         zset->bytes[0] |= TAG_SKIPLIST;
 }
 
+/* A listpack knows no -0.0. Order and codes of the elements stay what they are. */
+static void clear_negative_zeros(struct value *zset)
+{
+    static const double negative = -0.0, zero = 0.0;
+    struct zset_score_range zeros = {0, 0, false, false};
+    struct zset_span span = zset_span_by_score(zset, &zeros);
+    if (is_large(zset)) {
+        struct large large;
+        struct zset_tree_pos pos;
+        large_read(zset, &large);
+        for (uint32_t rank = span.from; rank < span.to; rank++) {
+            zset_tree_seek(&large.tree, zset->slab, rank, &pos);
+            memcpy(slab_ptr(zset->slab, zset_tree_item(&pos)), &zero, 8);
+        }
+        return;
+    }
+    uint32_t at = packed_skip(zset, ZSET_EMPTY_AREA, 2 * span.from);
+    for (uint32_t rank = span.from; rank < span.to; rank++) {
+        struct slice score = packed_at(zset, packed_skip(zset, at, 1));
+        at = packed_skip(zset, at, 2);
+        if (score.len == 8 && memcmp(score.ptr, &negative, 8) == 0) memcpy(zset->bytes + at - 8, &zero, 8);
+    }
+}
+
 void zset_encoding_settle(struct value *zset, const struct zset_limits *limits)
 {
     struct zset_iter iter;
@@ -392,6 +416,7 @@ void zset_encoding_settle(struct value *zset, const struct zset_limits *limits)
     while (!skiplist && zset_iter_next(&iter, &member, &score))
         skiplist = member.len > limits->listpack_value;
     zset->bytes[0] = (uint8_t)((zset->bytes[0] & ~TAG_SKIPLIST) | (skiplist ? TAG_SKIPLIST : 0));
+    if (!skiplist) clear_negative_zeros(zset);
 }
 
 /* ---- the whole ---- */

@@ -41,12 +41,11 @@ struct zset_outcome {
 };
 /* Decides about a member by what it is: true and the score it shall have, false to leave it. */
 typedef bool zset_decide(void *context, bool existed, double old, double *score);
-/* Looks the member up once, and adds or updates it as `decide` says. A score that is numerically the same
- * changes nothing; a set that clients see as a listpack does not know -0.0 (Redis's does not) and keeps 0.0.
- */
+/* Looks the member up once, and adds or updates it as `decide` says. A set that clients see as a listpack
+ * does not know -0.0 (Redis's does not) and keeps 0.0. */
 int zset_change(struct value *zset, const struct zset_limits *limits, struct slice member,
                 zset_decide *decide, void *context, struct zset_outcome *outcome);
-/* Adds the member, or gives it this score. */
+/* Adds the member, or gives it this score if it has another one (-0.0 and 0.0 are the same here). */
 int zset_set(struct value *zset, const struct zset_limits *limits, struct slice member, double score,
              struct zset_outcome *outcome);
 /* False: there is no such member. */
@@ -71,10 +70,11 @@ struct zset_lex_range {
     struct slice min, max; /* of the first two kinds */
     enum zset_lex_end min_end, max_end;
 };
-/* By member; means something only where all scores are equal. Where they are not, the answer is what Redis's
- * listpack gives, which depends on the end one begins at (backward), or for a skiplist some span. */
-struct zset_span zset_span_by_lex(const struct value *zset, const struct zset_lex_range *range,
-                                  bool backward);
+/* By member; means something only where all scores are equal. `skip` elements of the range are passed over,
+ * from the end one begins at (backward). Where scores differ, the answer is what Redis's listpack gives,
+ * which depends on that end and does not look at the skipped elements; for a skiplist, some span. */
+struct zset_span zset_span_by_lex(const struct value *zset, const struct zset_lex_range *range, bool backward,
+                                  uint32_t skip);
 
 /* ---- walking ---- */
 

@@ -63,27 +63,35 @@ static bool lex_is_void(const struct zset_lex_range *range)
     return order > 0 || (order == 0 && open);
 }
 
-/* The run of elements in the range that begins with the first (last) one that the near end lets in. */
-static struct zset_span lex_walk(const struct value *zset, const struct zset_lex_range *range, bool backward)
+/* The run of elements in the range that begins `skip` behind the first (last) one that the near end lets in.
+ */
+static struct zset_span lex_walk(const struct value *zset, const struct zset_lex_range *range, bool backward,
+                                 uint32_t skip)
 {
     struct zset_iter iter;
     struct slice member;
     double score;
-    uint32_t count = zset_count(zset), skipped = 0, taken = 0;
+    uint32_t count = zset_count(zset), passed = 0, taken = 0;
+    bool begun = false;
     zset_iter_seek(zset, backward ? count : 0, &iter);
     while (backward ? zset_iter_prev(&iter, &member, &score) : zset_iter_next(&iter, &member, &score)) {
         bool near = backward ? lex_within_max(range, member) : lex_reaches_min(range, member);
         bool far = backward ? lex_reaches_min(range, member) : lex_within_max(range, member);
-        if (taken == 0 && !near) {
-            skipped++;
+        if (!begun && near && !far) break;
+        begun = begun || near;
+        if (!begun) {
+            passed++;
+        } else if (skip > 0) {
+            passed++;
+            skip--;
         } else if (far) {
             taken++;
         } else {
             break;
         }
     }
-    if (backward) return (struct zset_span){count - skipped - taken, count - skipped};
-    return (struct zset_span){skipped, skipped + taken};
+    if (backward) return (struct zset_span){count - passed - taken, count - passed};
+    return (struct zset_span){passed, passed + taken};
 }
 
 static uint32_t lex_bound(const struct large *large, struct slice member, enum zset_lex_end end,
@@ -96,7 +104,8 @@ static uint32_t lex_bound(const struct large *large, struct slice member, enum z
     return zset_tree_lower(&large->tree, large->slab, &bound);
 }
 
-struct zset_span zset_span_by_lex(const struct value *zset, const struct zset_lex_range *range, bool backward)
+struct zset_span zset_span_by_lex(const struct value *zset, const struct zset_lex_range *range, bool backward,
+                                  uint32_t skip)
 {
     struct zset_span span = {0, 0};
     if (lex_is_void(range) || zset_count(zset) == 0) return span;
@@ -108,7 +117,7 @@ struct zset_span zset_span_by_lex(const struct value *zset, const struct zset_le
         if (zset_iter_next(&iter, &member, &score) && !lex_within_max(range, member)) return span;
         zset_iter_seek(zset, zset_count(zset), &iter);
         if (zset_iter_prev(&iter, &member, &score) && !lex_reaches_min(range, member)) return span;
-        return lex_walk(zset, range, backward);
+        return lex_walk(zset, range, backward, skip);
     }
     struct large large;
     struct zset_tree_pos first;
@@ -118,6 +127,11 @@ struct zset_span zset_span_by_lex(const struct value *zset, const struct zset_le
     span.from = lex_bound(&large, range->min, range->min_end, order, false);
     span.to = lex_bound(&large, range->max, range->max_end, order, true);
     if (span.to < span.from) span.to = span.from;
+    if (skip > span.to - span.from) skip = span.to - span.from;
+    if (backward)
+        span.to -= skip;
+    else
+        span.from += skip;
     return span;
 }
 

@@ -218,7 +218,7 @@ static void ask_lex_range(struct model *m)
     draw_member(m, &b);
     struct zset_lex_range range = {slice_of(a), slice_of(b), (enum zset_lex_end)prng_below(&m->prng, 4),
                                    (enum zset_lex_end)prng_below(&m->prng, 4)};
-    struct zset_span span = zset_span_by_lex(&m->zset.value, &range, prng_below(&m->prng, 2));
+    struct zset_span span = zset_span_by_lex(&m->zset.value, &range, prng_below(&m->prng, 2), 0);
     assert_true(span.from <= span.to && span.to <= m->count);
     uint32_t n = 0;
     for (uint32_t i = 0; m->kind % 4 == 2 && i < m->count; i++) {
@@ -351,7 +351,8 @@ static void test_model(void **state)
     }
 }
 
-static struct zset_span lex(const struct value *zset, const char *min, const char *max, bool backward)
+static struct zset_span lex(const struct value *zset, const char *min, const char *max, bool backward,
+                            uint32_t skip)
 {
     struct zset_lex_range range = {
         {min + 1, strlen(min + 1)}, {max + 1, strlen(max + 1)}, ZSET_LEX_LOWEST, ZSET_LEX_LOWEST};
@@ -359,7 +360,7 @@ static struct zset_span lex(const struct value *zset, const char *min, const cha
         range.min_end = *min == '[' ? ZSET_LEX_CLOSED : *min == '(' ? ZSET_LEX_OPEN : ZSET_LEX_HIGHEST;
     if (*max != '-')
         range.max_end = *max == '[' ? ZSET_LEX_CLOSED : *max == '(' ? ZSET_LEX_OPEN : ZSET_LEX_HIGHEST;
-    return zset_span_by_lex(zset, &range, backward);
+    return zset_span_by_lex(zset, &range, backward, skip);
 }
 
 /* Unequal scores, where Redis's listpack answers from the end one begins at. */
@@ -375,14 +376,16 @@ static void test_lex_of_unequal_scores(void **state)
     for (unsigned i = 0; i < 5; i++) {
         assert_int_equal(zset_set(&zset.value, &limits, (struct slice){members[i], 1}, i, &out), VALUE_OK);
     }
-    struct zset_span span = lex(&zset.value, "[b", "[d", false);
+    struct zset_span span = lex(&zset.value, "[b", "[d", false, 0);
     assert_true(span.from == 0 && span.to == 2); /* d b, then e ends it */
-    span = lex(&zset.value, "[b", "[d", true);
+    span = lex(&zset.value, "[b", "[d", true, 0);
     assert_true(span.from == 4 && span.to == 5); /* c, then a ends it */
-    span = lex(&zset.value, "[a", "[b", false);
+    span = lex(&zset.value, "[a", "[b", false, 0);
     assert_int_equal(span.to - span.from,
                      0); /* the first member is above the range: Redis looks no further */
-    span = lex(&zset.value, "-", "+", false);
+    span = lex(&zset.value, "[b", "[d", false, 3);
+    assert_true(span.from == 3 && span.to == 5); /* skips d b e unseen, then a and c are within */
+    span = lex(&zset.value, "-", "+", false, 0);
     assert_true(span.from == 0 && span.to == 5);
     zset_free(&zset.value);
     slab_destroy(&slab);
