@@ -2,8 +2,9 @@
 """Expiry on time: a million keys with deadlines within one second neither stall the server for more than 2 ms nor
 stay for more than a second; nothing goes early; the index does not grow with repeated deadlines.
 
-Stalls are measured from outside, by a client that asks all the time, so the machine's own noise counts in; it is
-measured before, and a test that is disturbed is repeated. On a real Redis (whose active cycle is allowed 25 ms and
+Stalls are measured from outside, by a client that asks all the time. What the machine adds is taken off: the time for
+which a thread of the server, or the client's own, was ready but had no CPU (schedstat); a disturbed test is repeated.
+On a real Redis (whose active cycle is allowed 25 ms and
 works by sampling) the bounds are wider: there the test only shows that the measuring works.
 """
 import os
@@ -18,18 +19,34 @@ suite = Suite('expiry')
 KEYS = int(os.environ.get('WEFT_EXPIRY_KEYS', '1000000'))
 
 
+def waited_ns(files):
+    """How long the threads were ready to run but had no CPU, so far."""
+    total = 0
+    for f in files:
+        f.seek(0)
+        total += int(f.read().split()[1])
+    return total
+
+
 def probe(server, until_s):
-    """Round trips of a GET, one after the other, until the time; in ms, with when each began."""
+    """Round trips of a GET, one after the other, until the time; in ms without waiting for a CPU, with when each began."""
     out = []
+    folder = '/proc/%d/task' % server.pid
+    files = [open('/proc/thread-self/schedstat')] + [open('%s/%s/schedstat' % (folder, task)) for task in os.listdir(folder)]
     with server.conn() as c:
         while True:
             began = time.time()
             if began > until_s:
-                return out
+                break
+            waited = waited_ns(files)
             before = time.perf_counter()
             c.call(b'GET', b'probe')
-            out.append((began, (time.perf_counter() - before) * 1000))
+            took = time.perf_counter() - before
+            out.append((began, max(0, took * 1000 - (waited_ns(files) - waited) / 1e6)))
             time.sleep(0.0002)
+    for f in files:
+        f.close()
+    return out
 
 
 def load(server, deadline_ms, window_ms, count):
@@ -56,7 +73,7 @@ def quantile(values, q):
 def mass_expiry(t, shards):
     stall_ms, linger_s = (2.0, 1.0) if t.server.is_weft else (60.0, 15.0)
     problems = []
-    for _ in range(3):
+    for attempt in range(4):
         s = t.start(shards=shards)
         # Long enough to load them all; a slow machine shifts the window, it does not thin it out.
         start = time.time()
@@ -65,9 +82,12 @@ def mass_expiry(t, shards):
         with s.conn() as c:
             c('FLUSHALL')
             c('SET', 'probe', 'x')
-        due = time.time() + per_key * KEYS * 1.3 + 1.0
+        due = time.time() + per_key * KEYS * (1.3 + attempt) + 1.0
         load(s, int(due * 1000), 1000, KEYS)
-        true(time.time() < due, 'the keys were loaded in time')
+        if time.time() > due:
+            problems.append('loading took too long')
+            s.stop()
+            continue
         with s.conn() as c:
             equal(c('DBSIZE'), KEYS + 1, 'nothing goes early')
         quiet = [ms for _, ms in probe(s, time.time() + 0.5)] if time.time() + 0.5 < due else [0.3]
@@ -96,7 +116,7 @@ def mass_expiry(t, shards):
         if gone is not None and gone <= linger_s and worst <= stall_ms + noise:
             return
         problems.append(line)
-    raise AssertionError('three times out of bounds (%g ms, %g s): %s' % (stall_ms, linger_s, '; '.join(problems)))
+    raise AssertionError('four times out of bounds (%g ms, %g s): %s' % (stall_ms, linger_s, '; '.join(problems)))
 
 
 @suite.test

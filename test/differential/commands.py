@@ -250,7 +250,8 @@ key 2 RENAME <k> <k>
 key 1 RENAMENX <k> <k>
 key 2 SCAN 0 [MATCH <pat>] [COUNT <cnt>] [TYPE <type>]
 key 2 TYPE <k>
-key 2 @dumpcross <k>
+key 3 @dumpcross <k>
+key 1 @reload
 key 1 RESTORE <k> <px> garbage [REPLACE] [ABSTTL] [IDLETIME <n>] [FREQ <n>]
 key 3 SORT (<l>|<t>|<z>|<k>) [BY <by>] [LIMIT <idx> <cnt>] [GET <get>] [GET <get>] [ASC|DESC] [ALPHA]
 key 1 SORT (<l>|<t>|<z>) [BY <by>] [GET <get>] [ALPHA] STORE (<l>|<k>)
@@ -371,6 +372,7 @@ db 1 FLUSHDB [ASYNC|SYNC]
 db 1 FLUSHALL [ASYNC|SYNC]
 conn 4 HELLO [<proto>] [SETNAME <v>]
 conn 1 RESET
+conn 1 ROLE
 conn 2 ECHO <v>
 conn 2 PING [<v>]
 conn 1 CLIENT (GETNAME|SETNAME <m>)

@@ -95,6 +95,7 @@ class Hunt:
         """One hypothesis run; a new kind of difference is shrunk, kept, reported."""
         best = None                # (steps, mismatch), the smallest seen with the first signature
         shrinking_since = None
+        broken = []
 
         @seed(batch_seed)
         @settings(max_examples=BATCH, deadline=None, database=None, print_blob=False, report_multiple_bugs=False,
@@ -108,7 +109,12 @@ class Hunt:
                 self.sequences += 1
                 if self.pair.compared >= self.options.commands:
                     return
-            mismatch = self.try_sequence(steps)
+            try:
+                mismatch = self.try_sequence(steps)
+            except runner.ReferenceFailed as e:
+                broken.append(e)
+            if broken:
+                return
             if mismatch is None:
                 return
             if mismatch.signature in self.known:
@@ -128,6 +134,8 @@ class Hunt:
         except Exception:          # hypothesis re-raises ours, or complains that the shrinking was cut short
             if best is None:
                 raise
+        if broken:
+            raise broken[0]
         if best is not None:
             self.keep(*best)
         self.pair.counting = True

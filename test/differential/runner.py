@@ -7,6 +7,7 @@ Steps for the same connection travel as one pipeline to both servers. Three kind
   - SCAN, SSCAN, HSCAN, ZSCAN: iterated to the end on both; the sets of what was seen must be equal.
   - DBSIZE, which may count keys past their deadline: those are touched first.
   - directions:  @sleep KEY      waits until deadlines of a few ms have passed, then looks at the key
+                 @reload         DEBUG RELOAD on both: everything passes through the RDB codec
                  @dumpcross KEY  DUMPs on both, RESTOREs each payload into the *other* server as key "restored"
 
 Inside a transaction such commands are left out (counted as not compared). At the end of a sequence the whole keyspace
@@ -33,6 +34,10 @@ class Mismatch(Exception):
         self.text = text
         self.signature = signature
         self.step = step
+
+
+class ReferenceFailed(Exception):
+    """The reference gave no valid reply: the run says nothing."""
 
 
 def is_special(name):
@@ -76,6 +81,7 @@ class State:
 
     def __init__(self):
         self.in_multi = False
+        self.watching = False
         self.queued = []
 
 
@@ -121,7 +127,11 @@ class Pair:
             b.send(lines)
         except (OSError, ConnectionClosed) as e:
             raise self.broken(lines[0], e) from e
-        ref = [a.read() for _ in lines]
+        try:
+            ref = [a.read() for _ in lines]
+        except (OSError, ConnectionClosed, ProtocolError, ValueError) as e:
+            raise ReferenceFailed('%s: %s\nin answer to: %s' % (
+                type(e).__name__, e, ' | '.join(words_text(w)[:100] for w in lines))) from e
         dut = []
         for command in lines:
             try:
@@ -147,7 +157,11 @@ class Pair:
             elif name == b'MULTI' and not is_error(x):
                 state.in_multi, state.queued = True, []
             elif name in (b'EXEC', b'DISCARD', b'RESET') and not (is_error(x) and x[1].startswith(b'ERR')):
-                state.in_multi, state.queued = False, []
+                state.in_multi, state.queued, state.watching = False, [], False
+            elif name == b'WATCH' and not is_error(x):
+                state.watching = True
+            elif name == b'UNWATCH' and not is_error(x) and not state.in_multi:
+                state.watching = False
 
     def check(self, command, ref, dut, queued=()):
         difference, reason = reply_difference(command, ref, dut, queued)
@@ -180,6 +194,14 @@ class Pair:
             self.sleep(conn, words)
         elif name == b'@DUMPCROSS':
             self.dump_across(conn, words)
+        elif name == b'@RELOAD':
+            # To a watcher a reload is a change in one version of Redis and none in another.
+            if any(state.watching for state in self.states):
+                if self.counting:
+                    self.not_compared['DEBUG RELOAD', 'while a key is watched'] += 1
+                return
+            x, y = self.one(conn, b'DEBUG', b'RELOAD')
+            self.check([b'DEBUG', b'RELOAD'], x, y)
         elif name in SCANS:
             self.scan(conn, words)
         elif name == b'DBSIZE':
