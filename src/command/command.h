@@ -87,6 +87,10 @@ enum expire_unit { EXPIRE_SECONDS, EXPIRE_MILLISECONDS, EXPIRE_AT_SECONDS, EXPIR
 bool command_deadline(struct command_context *ctx, int64_t amount, enum expire_unit unit, bool allow_past,
                       int64_t *deadline_ms);
 
+/* command_resolve() under the names that rename-command gave. */
+const struct command *command_resolve_renamed(const struct config *config, const struct slice *argv, size_t argc,
+                                              const struct command **container);
+
 /* ---- replies that need more than reply.h ---- */
 void command_error_syntax(struct command_context *ctx);    /* ERR syntax error */
 void command_error_wrong_type(struct command_context *ctx);

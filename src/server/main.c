@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "command/command.h"
 #include "io/world.h"
 #include "server/server.h"
 #include "shard/node.h"
@@ -70,6 +71,7 @@ static void host_configured(void *context, const struct config *config)
 
 struct reader {
     struct io *io;
+    const struct config *config;
 };
 
 static char *load_file(void *context, const char *path, size_t *len, const char **reason)
@@ -85,6 +87,15 @@ static bool glob_files(void *context, const char *pattern, char ***names, size_t
     return io_file_glob(((struct reader *)context)->io, pattern, names, count) == 0;
 }
 
+static const char *judge_rename(void *context, struct slice from, struct slice to)
+{
+    const struct config *config = ((struct reader *)context)->config;
+    const struct command *container;
+    if (!command_resolve_renamed(config, &from, 1, &container)) return "No such command in rename-command";
+    if (to.len && command_resolve_renamed(config, &to, 1, &container)) return "Target command name already exists";
+    return NULL;
+}
+
 static void note(void *context, const char *sentence)
 {
     (void)context;
@@ -93,8 +104,9 @@ static void note(void *context, const char *sentence)
 
 static bool load_config(struct config *config, struct io *io, const struct config_arguments *arguments)
 {
-    struct reader reader = {io};
-    struct config_loader loader = {.context = &reader, .load = load_file, .glob = glob_files, .note = note};
+    struct reader reader = {io, config};
+    struct config_loader loader = {
+        .context = &reader, .load = load_file, .glob = glob_files, .rename = judge_rename, .note = note};
     char fatal[CONFIG_FATAL_MAX];
     struct slice stdin_text = {"", 0};
     char *text = NULL;
