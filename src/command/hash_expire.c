@@ -374,16 +374,22 @@ void cmd_hsetex(struct command_context *ctx)
         return;
     }
     bool past = options.timed && options.deadline_ms <= ctx->now_ms;
-    if (past) { /* set and gone at once */
+    if (past && !entry.item) { /* set and gone at once */
+        reply_integer(ctx->reply, 1);
+        return;
+    }
+    const struct slice *texts = ctx->argv + options.first;
+    bool done = mutate_hash_prepare(&entry, texts, 2 * (uint64_t)options.count) == VALUE_OK;
+    if (past) {
+        mutate_hash_prepare_deadlines(&entry);
         for (int i = options.first; i < ctx->argc && entry.item; i += 2)
             mutate_hash_remove(&entry, ctx->argv[i], RECORD_DELETED);
     } else {
-        uint64_t texts = 2 * (uint64_t)options.count;
-        if (mutate_hash_prepare(&entry, ctx->argv + options.first, texts) != VALUE_OK ||
-            !set_fields(ctx, &entry, &options)) {
-            command_out_of_memory(ctx);
-            return;
-        }
+        done = done && set_fields(ctx, &entry, &options);
+    }
+    if (!done) {
+        command_out_of_memory(ctx);
+        return;
     }
     reply_integer(ctx->reply, 1);
 }

@@ -129,7 +129,8 @@ void cmd_spop(struct command_context *ctx)
         command_error_syntax(ctx);
         return;
     }
-    if (ctx->argc == 3 && !command_arg_range(ctx, 2, 0, INT64_MAX, &wanted, NULL)) return;
+    static const char count_error[] = "ERR value is out of range, must be positive";
+    if (ctx->argc == 3 && !command_arg_range(ctx, 2, 0, INT64_MAX, &wanted, count_error)) return;
     if (!command_open_typed(ctx, 1, ITEM_SET, &entry)) return;
     uint64_t count = entry.item ? set_count(&entry.value) : 0, n = (uint64_t)wanted;
     if (ctx->argc == 2 && entry.item) {
