@@ -16,11 +16,11 @@
 
 #define REASON(...) snprintf(reason, CONFIG_ERROR_MAX, __VA_ARGS__)
 
-/* What strtoll takes as a whole: a sign, leading zeros. */
+/* What strtoll takes as a whole: a sign, leading zeros; nothing at all is 0. */
 static bool parse_loose(struct slice word, int64_t *value)
 {
     char buf[32], *end;
-    if (word.len == 0 || word.len >= sizeof(buf) || memchr(word.ptr, 0, word.len)) return false;
+    if (word.len >= sizeof(buf) || memchr(word.ptr, 0, word.len)) return false;
     memcpy(buf, word.ptr, word.len);
     buf[word.len] = 0;
     *value = strtoll(buf, &end, 10);
