@@ -33,6 +33,14 @@ static inline void histogram_add(struct histogram *h, uint64_t value) {
     h->buckets[histogram_bucket(value)]++;
 }
 
+/* The same value `times` times. */
+static inline void histogram_add_many(struct histogram *h, uint64_t value, uint64_t times) {
+    h->count += times;
+    h->sum += value * times;
+    if (value > h->max) h->max = value;
+    h->buckets[histogram_bucket(value)] += times;
+}
+
 void histogram_reset(struct histogram *h);
 void histogram_merge(struct histogram *into, const struct histogram *from);
 /* The largest value that falls into the bucket. */

@@ -16,6 +16,7 @@ struct io_ops {
     int64_t (*realtime_us)(struct io *io);
     void (*entropy)(struct io *io, void *buf, size_t len);
     void (*usage)(struct io *io, struct io_usage *out);
+    void (*stall)(struct io *io, int64_t us);
 
     int (*wait)(struct io *io, int64_t deadline_us, struct io_completion *out, int max);
     void (*wake)(struct io *io);

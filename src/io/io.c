@@ -17,6 +17,10 @@ void io_usage(struct io *io, struct io_usage *out)
 {
     io->ops->usage(io, out);
 }
+void io_stall(struct io *io, int64_t us)
+{
+    io->ops->stall(io, us);
+}
 
 int io_wait(struct io *io, int64_t deadline_us, struct io_completion *out, int max)
 {

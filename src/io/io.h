@@ -68,11 +68,14 @@ struct io_slice {
 int64_t io_monotonic_us(struct io *io);
 int64_t io_realtime_us(struct io *io);
 void io_entropy(struct io *io, void *buf, size_t len);
-/* CPU time (user, system) and resident bytes of the process; zero in the simulator. */
+/* CPU time (user, system) of the process and of the calling thread, resident bytes; zero in the simulator. */
 struct io_usage {
     int64_t user_us, system_us, resident_bytes, resident_peak_bytes;
+    int64_t thread_user_us, thread_system_us;
 };
 void io_usage(struct io *io, struct io_usage *out);
+/* Blocks the calling thread for that long: DEBUG SLEEP and nothing else. Returns at once in the simulator. */
+void io_stall(struct io *io, int64_t us);
 
 /* ---- the turn ----
  * Submits what is pending, then waits until a completion is there, io_wake() was called, or the monotonic

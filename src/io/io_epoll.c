@@ -118,6 +118,10 @@ static void epoll_usage(struct io *io, struct io_usage *out)
 {
     posix_usage(out);
 }
+static void epoll_stall(struct io *io, int64_t us)
+{
+    posix_stall(us);
+}
 
 /* ---- life ---- */
 
@@ -143,6 +147,7 @@ static const struct io_ops epoll_ops = {
     .realtime_us = epoll_realtime_us,
     .entropy = epoll_entropy,
     .usage = epoll_usage,
+    .stall = epoll_stall,
     .wait = epoll_turn,
     .wake = epoll_wake,
     .listen_tcp = epoll_listen_tcp,

@@ -271,6 +271,9 @@ static void sim_usage(struct io *io, struct io_usage *out)
 {
     memset(out, 0, sizeof(*out));
 }
+static void sim_stall(struct io *io, int64_t us)
+{
+}
 
 static void sim_destroy(struct io *io)
 {
@@ -288,6 +291,7 @@ static const struct io_ops sim_ops = {
     .realtime_us = sim_realtime_us,
     .entropy = sim_entropy,
     .usage = sim_usage,
+    .stall = sim_stall,
     .wait = sim_turn,
     .wake = sim_wake,
     .listen_tcp = sim_listen_tcp,

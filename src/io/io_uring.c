@@ -128,6 +128,10 @@ static void uring_usage(struct io *io, struct io_usage *out)
 {
     posix_usage(out);
 }
+static void uring_stall(struct io *io, int64_t us)
+{
+    posix_stall(us);
+}
 
 static void uring_destroy(struct io *io)
 {
@@ -147,6 +151,7 @@ static const struct io_ops uring_ops = {
     .realtime_us = uring_realtime_us,
     .entropy = uring_entropy,
     .usage = uring_usage,
+    .stall = uring_stall,
     .wait = uring_turn,
     .wake = uring_wake,
     .listen_tcp = uring_listen_tcp,

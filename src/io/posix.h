@@ -24,6 +24,7 @@ int64_t posix_realtime_us(void);
 int64_t posix_sleep_us(int64_t *now_us, int64_t deadline_us);
 void posix_entropy(void *buf, size_t len);
 void posix_usage(struct io_usage *out);
+void posix_stall(int64_t us);
 
 /* posix_socket.c */
 /* Numeric IPv4 or IPv6; "*" and "" are 0.0.0.0, "::*" is "::". -EINVAL otherwise. */

@@ -71,4 +71,14 @@ void posix_usage(struct io_usage *out)
     out->system_us = (int64_t)u.ru_stime.tv_sec * 1000000 + u.ru_stime.tv_usec;
     out->resident_peak_bytes = (int64_t)u.ru_maxrss * 1024;
     out->resident_bytes = resident_bytes();
+    CHECK(getrusage(RUSAGE_THREAD, &u) == 0);
+    out->thread_user_us = (int64_t)u.ru_utime.tv_sec * 1000000 + u.ru_utime.tv_usec;
+    out->thread_system_us = (int64_t)u.ru_stime.tv_sec * 1000000 + u.ru_stime.tv_usec;
+}
+
+void posix_stall(int64_t us)
+{
+    struct timespec left = {us / 1000000, us % 1000000 * 1000};
+    while (nanosleep(&left, &left) != 0 && errno == EINTR) {
+    }
 }

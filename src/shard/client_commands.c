@@ -3,6 +3,7 @@
  * neither. Tests: test/blackbox/server_commands_test.py. */
 #include "session/client.h"
 #include "shard/internal.h"
+#include "shard/rows.h"
 
 #include <stdlib.h>
 
@@ -35,12 +36,6 @@ struct list_query {
     int64_t ids[];
 };
 
-/* Before each line in a part: whose it is and how long. */
-struct line_head {
-    uint64_t id;
-    size_t len;
-};
-
 static bool is_listed(const struct list_query *query, const struct session *s)
 {
     if (s->id == 0 || s->flags & SESSION_CLOSED) return false;
@@ -53,19 +48,13 @@ static bool is_listed(const struct list_query *query, const struct session *s)
 static void list_here(struct shard *shard, void *argument, struct scatter_part *part)
 {
     const struct list_query *query = argument;
-    struct reply *out = &part->bytes;
     for (const struct session *s = shard->sessions; s; s = s->all_next) {
         if (!is_listed(query, s)) continue;
-        size_t at = reply_len(out);
-        struct line_head head = {.id = s->id};
-        reply_raw(out, &head, sizeof head);
+        size_t mark = row_begin(&part->bytes, s->id);
         bool self = s == query->self;
-        client_describe(out, s, self ? query->command : NULL, self ? query->argv_bytes : 0, shard->now_us,
-                        shard->index);
-        if (out->failed) return;
-        head.len = reply_len(out) - at - sizeof head;
-        memcpy(out->begin + at, &head, sizeof head);
-        part->numbers[0]++;
+        client_describe(&part->bytes, s, self ? query->command : NULL, self ? query->argv_bytes : 0,
+                        shard->now_us, shard->index);
+        row_end(&part->bytes, mark);
     }
 }
 
@@ -90,40 +79,15 @@ static bool parse_list(struct command_context *ctx, struct list_query *query)
     return false;
 }
 
-struct line {
-    uint64_t id;
-    struct slice text;
-};
-
-static int by_id(const void *a, const void *b)
-{
-    const struct line *x = a, *y = b;
-    return x->id < y->id ? -1 : x->id > y->id;
-}
-
 static void reply_lines(struct command_context *ctx, const struct scatter_part *parts, uint16_t count)
 {
-    size_t lines = 0, bytes = 0, n = 0;
-    for (uint16_t i = 0; i < count; i++) lines += (size_t)parts[i].numbers[0];
-    struct line *sorted = malloc((lines + 1) * sizeof *sorted);
-    CHECK(sorted);
-    for (uint16_t i = 0; i < count; i++) {
-        const char *at = parts[i].bytes.begin;
-        for (int64_t left = parts[i].numbers[0]; left > 0; left--) {
-            struct line_head head;
-            memcpy(&head, at, sizeof head);
-            at += sizeof head;
-            sorted[n++] = (struct line){head.id, {at, head.len}};
-            bytes += head.len;
-            at += head.len;
-        }
-    }
-    qsort(sorted, lines, sizeof *sorted, by_id);
-    char *text = malloc(bytes + 1), *end = text;
-    CHECK(text);
-    for (size_t i = 0; i < lines; i++) end = mempcpy(end, sorted[i].text.ptr, sorted[i].text.len);
-    reply_verbatim(ctx->reply, "txt", text, bytes);
-    free(text);
+    size_t rows;
+    struct row *sorted = rows_collect(parts, count, &rows);
+    struct reply text;
+    reply_init(&text, 2);
+    for (size_t i = 0; i < rows; i++) reply_raw(&text, sorted[i].body.ptr, sorted[i].body.len);
+    reply_verbatim(ctx->reply, "txt", text.begin, reply_len(&text));
+    reply_free(&text);
     free(sorted);
 }
 

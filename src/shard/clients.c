@@ -58,11 +58,22 @@ void clients_accepted(struct shard *shard, io_socket socket, bool is_unix, int64
     clients_adopt(shard, socket, id, is_unix);
 }
 
-void clients_ended(struct shard *shard, uint16_t on, uint32_t count)
+/* What shard 0 hears of a shard: the net change of its sessions (by ends and moves), and how many have ended. */
+void clients_counted(struct shard *shard, uint16_t on, int64_t change, uint32_t ended)
 {
-    CHECK(shard->index == 0 && shard->clients_on[on] >= count);
-    shard->clients_on[on] -= count;
-    shard->client_count -= count;
+    CHECK(shard->index == 0 && (int64_t)shard->clients_on[on] + change >= 0 && shard->client_count >= ended);
+    shard->clients_on[on] = (uint32_t)(shard->clients_on[on] + change);
+    shard->client_count -= ended;
+}
+
+static void count(struct shard *shard, int change, uint32_t ended)
+{
+    if (shard->index == 0) {
+        clients_counted(shard, 0, change, ended);
+        return;
+    }
+    shard->session_change += change;
+    shard->ended_sessions += ended;
 }
 
 /* ---- a session's life ---- */
@@ -89,14 +100,6 @@ static void unlink_session(struct shard *shard, struct session *s)
     shard->session_count--;
 }
 
-static void count_end(struct shard *shard)
-{
-    if (shard->index == 0)
-        clients_ended(shard, 0, 1);
-    else
-        shard->ended_sessions++;
-}
-
 void clients_adopt(struct shard *shard, io_socket socket, uint64_t id, bool is_unix)
 {
     struct session *s = session_create(shard, id, shard->now_us);
@@ -104,7 +107,7 @@ void clients_adopt(struct shard *shard, io_socket socket, uint64_t id, bool is_u
     if (!conn) {
         if (s) session_destroy(s);
         io_discard(shard->io, socket);
-        count_end(shard);
+        count(shard, -1, 1);
         return;
     }
     s->conn = conn;
@@ -188,7 +191,7 @@ void clients_release_if_done(struct shard *shard, struct session *s)
     unlink_session(shard, s);
     bool counted = s->id != 0;
     session_destroy(s);
-    if (counted) count_end(shard);
+    if (counted) count(shard, -1, 1);
 }
 
 void clients_closed(struct shard *shard, struct session *s)
@@ -216,6 +219,7 @@ void clients_received(struct shard *shard, struct session *s, const struct io_co
     size_t len = (size_t)completion->result;
     s->bytes_in += len;
     shard->stats.bytes_in += len;
+    shard->stats.reads++;
     s->last_active_us = shard->now_us;
     if (LIKELY(!s->tail_len && !s->block && !s->input && !s->detaching)) {
         s->input = (const char *)completion->data;
@@ -291,6 +295,7 @@ static void send_output(struct shard *shard, struct session *s)
         struct io_slice slice = {s->sending, s->sending_len};
         s->bytes_out += s->sending_len;
         shard->stats.bytes_out += s->sending_len;
+        shard->stats.writes++;
         io_send(s->conn, &slice, 1);
     } else if (!s->sending && s->flags & SESSION_CLOSE_AFTER_REPLY && !s->pending) {
         clients_close(shard, s);
@@ -348,6 +353,7 @@ bool clients_ship(struct shard *shard, struct session *s)
     struct message *message = mail_reserve_data(shard, s->moving_to);
     if (!message) return false;
     unlink_session(shard, s);
+    count(shard, -1, 0);
     message->kind = MESSAGE_SESSION;
     message->payload = s;
     message->words[0] = (uint64_t)s->moving_socket;
@@ -360,6 +366,7 @@ void clients_take_session(struct shard *shard, struct session *s, io_socket sock
     s->detaching = false;
     s->moving_socket = IO_SOCKET_NONE;
     link_session(shard, s);
+    count(shard, 1, 0);
     s->conn = io_attach(shard->io, socket, s);
     if (!s->conn) {
         io_discard(shard->io, socket);
@@ -387,8 +394,10 @@ void clients_move(struct shard *shard, uint16_t target, uint32_t count)
 void clients_cron(struct shard *shard)
 {
     int64_t timeout_us = shard->config.timeout_s * 1000000;
+    shard->client_bytes = 0;
     for (struct session *s = shard->sessions, *next; s; s = next) {
         next = s->all_next;
+        shard->client_bytes += session_memory(s);
         if (s->moving_socket != IO_SOCKET_NONE) {
             clients_ship(shard, s);
             continue;

@@ -74,26 +74,37 @@ void dispatch_context(struct shard *shard, struct session *session, const struct
     ctx->scan_partitions = 0;
 }
 
+#define MUCH_BYTES 32768 /* a command that has moved this much has perhaps taken long */
+
+static inline bool moved_much(const struct command_context *ctx, size_t reply_before, uint64_t memory_before)
+{
+    if (reply_len(ctx->reply) - reply_before > MUCH_BYTES || ctx->argv[ctx->argc - 1].len > MUCH_BYTES) return true;
+    return ctx->partition && partition_memory(ctx->partition) + MUCH_BYTES - memory_before > 2 * MUCH_BYTES;
+}
+
 void dispatch_call(struct shard *shard, struct command_context *ctx)
 {
     const struct command *command = ctx->command;
     struct command_stats *stats = &shard->command_stats[command->id];
+    struct stats_span *span = &shard->span;
     uint32_t errors = ctx->reply->errors;
     shard->stats.commands++;
     stats->calls++;
-    if (command->flags & COMMAND_FAST || command->handler == cmd_get || command->handler == cmd_set) {
+    if (LIKELY(stats->is_fast && !shard->time_alone)) {
+        size_t reply_before = reply_len(ctx->reply);
+        uint64_t memory_before = ctx->partition ? partition_memory(ctx->partition) : 0;
         command->handler(ctx);
+        span->commands[span->count++] = command->id;
+        bool is_big = moved_much(ctx, reply_before, memory_before);
+        if (UNLIKELY(is_big || span->count == STATS_SPAN_MAX)) meter_end_span(shard, ctx, is_big);
     } else {
-        int64_t start_us = io_monotonic_us(shard->io);
-        command->handler(ctx);
-        int64_t took_us = io_monotonic_us(shard->io) - start_us;
-        stats->ticks_us += (uint64_t)took_us;
+        meter_call_alone(shard, ctx);
     }
     if (UNLIKELY(shard->config.maxmemory_bytes != 0) && command->flags & COMMAND_WRITE)
         memory_changed(shard, ctx->partition);
     if (UNLIKELY(ctx->reply->errors != errors)) {
         stats->failed++;
-        shard->stats.errors++;
+        meter_error(shard, ctx->reply);
     }
 }
 
@@ -124,11 +135,13 @@ static void call_here(struct shard *shard, struct session *session)
 static void refuse(struct shard *shard, struct session *session, const char *error)
 {
     struct reply *reply = session_reply(session);
+    size_t before = reply_len(reply);
     reply->resp = session->resp;
-    if (!is_quiet_reply(session)) reply_error(reply, error);
+    reply_error(reply, error);
+    meter_error(shard, reply);
+    if (is_quiet_reply(session)) reply_truncate(reply, before);
     session->flags &= ~(uint32_t)SESSION_REPLY_SKIP;
     if (session->in_multi) session->multi.dirty = true;
-    shard->stats.errors++;
 }
 
 static void refuse_unknown(struct shard *shard, struct session *session, const struct request *request,
@@ -327,6 +340,7 @@ static enum verdict run_scatter(struct shard *shard, struct session *session, co
             if (is_quiet_reply(session)) reply_truncate(shard->ctx.reply, before);
             session->flags &= ~(uint32_t)SESSION_REPLY_SKIP;
             shard->command_stats[request->command->id].calls++;
+            shard->stats.commands++;
             return DONE;
         }
         scatter_send(shard, session->scatter);
@@ -400,7 +414,7 @@ static void refuse_stream(struct shard *shard, struct session *session)
     reply->resp = session->resp;
     reply_error_bytes(reply, text, resp_parser_error(&session->parser, text));
     session->flags |= SESSION_CLOSE_AFTER_REPLY;
-    shard->stats.errors++;
+    meter_error(shard, reply);
 }
 
 static void execute(struct shard *shard, struct request *request)
@@ -463,7 +477,8 @@ static bool parse_session(struct shard *shard, struct session *session)
         }
         request->end = (uint32_t)session->input_at;
         request->argc = shard->args.count - args_at;
-        request->command = command_resolve(shard->args.items + args_at, request->argc, &request->container);
+        request->command = command_resolve_renamed(&shard->config, shard->args.items + args_at, request->argc,
+                                                   &request->container);
         stage(shard, request);
     }
     return true;
@@ -518,6 +533,7 @@ void dispatch_ready(struct shard *shard)
                 partition_prefetch_item(shard->node->partitions[request->partition], &request->key);
         }
         for (uint32_t i = 0; i < shard->request_count; i++) execute(shard, &shard->requests[i]);
+        meter_round_end(shard);
         for (int i = 0; i < sessions; i++) settle(shard, round[i]);
     }
 }

@@ -13,6 +13,7 @@ static bool refused(struct shard *shard, struct session *session, struct reply *
 {
     if (session->multi.dirty) {
         reply_error(reply, "EXECABORT Transaction discarded because of previous errors.");
+        meter_error(shard, reply);
         return true;
     }
     if (session_watch_is_dirty(session, shard->node->partitions)) {
@@ -20,6 +21,13 @@ static bool refused(struct shard *shard, struct session *session, struct reply *
         return true;
     }
     return false;
+}
+
+/* EXEC's own time is little: what its commands take is theirs, in the log and in the statistics. */
+static void count_exec(struct shard *shard)
+{
+    shard->command_stats[command_lookup("exec", 4)->id].calls++;
+    shard->stats.commands++;
 }
 
 bool exec_run(struct shard *shard, struct session *session)
@@ -33,6 +41,7 @@ bool exec_run(struct shard *shard, struct session *session)
         if (refused(shard, session, reply)) {
             if (silent) reply_truncate(reply, multi->reply_start);
             session->flags &= ~(uint32_t)SESSION_REPLY_SKIP;
+            count_exec(shard);
             end(shard, session);
             return true;
         }
@@ -58,7 +67,7 @@ bool exec_run(struct shard *shard, struct session *session)
     }
     if (silent) reply_truncate(reply, multi->reply_start);
     session->flags &= ~(uint32_t)SESSION_REPLY_SKIP;
-    shard->command_stats[command_lookup("exec", 4)->id].calls++;
+    count_exec(shard);
     session->commands++;
     end(shard, session);
     return true;

@@ -3,9 +3,11 @@
 #define WEFT_SHARD_INTERNAL_H
 
 #include "base/crc.h"
-#include "base/histogram.h"
 #include "session/session.h"
+#include "shard/latency.h"
 #include "shard/shard.h"
+#include "shard/slowlog.h"
+#include "shard/stats.h"
 
 #define BATCH_MAX        64          /* commands parsed ahead, and requests in one message */
 #define BATCH_BYTES_MAX  (64 * 1024) /* arguments in one message; a single larger request goes alone */
@@ -29,7 +31,7 @@ enum message_kind {
     MESSAGE_SCATTER_DONE,
     MESSAGE_TAKEN, /* answers SESSION, SOCKET */
     MESSAGE_RESHARD_DONE,
-    MESSAGE_NOTE, /* unsolicited, small and rare: a session has ended here (token: how many) */
+    MESSAGE_NOTE, /* unsolicited and merged: token sessions have ended, words[0] is the net change of sessions */
 };
 
 /* One command on its way to another shard and its reply on the way back. */
@@ -41,6 +43,7 @@ struct batch_item {
     uint32_t argc;
     uint32_t args_at;   /* first of its slices in batch->args */
     uint32_t reply_end; /* its reply ends here in batch->replies */
+    int64_t slow_us;    /* 1 + what it took when that is notable, else 0 */
     uint16_t partition;
     uint8_t db, resp;
     bool parked;
@@ -100,10 +103,6 @@ struct scatter {
     struct scatter_part parts[];
 };
 
-struct command_stats {
-    uint64_t calls, ticks_us, rejected, failed;
-};
-
 struct shard {
     struct node *node;
     struct io *io;
@@ -135,7 +134,9 @@ struct shard {
     uint32_t batch_pool_count;
     uint64_t parked_count;
     struct bitmap256 returning[SHARDS_MAX]; /* partitions on their way home, merged per turn */
-    uint32_t ended_sessions;                /* to be told to shard 0 */
+    /* to be told to shard 0: sessions that ended, and the net change by ends and moves */
+    uint32_t ended_sessions;
+    int64_t session_change;
     struct borrow *borrow_waiters;          /* for a credit */
     struct scatter *scatter_waiters;        /* likewise */
     bool returned;                          /* partitions came home this turn */
@@ -179,11 +180,24 @@ struct shard {
     bool quiet_asked; /* shard 0 waits to hear that nothing is under way */
     bool moving_asked, leaving;
     uint32_t move_left, move_cursor;
-    /* telemetry */
+    /* telemetry (meter.c) */
     struct command_stats *command_stats; /* by command id */
-    struct shard_stats {
-        uint64_t commands, connections, rejected_connections, bytes_in, bytes_out, hops, batches, borrows, errors;
-        uint64_t evict_cycles, expire_cycles, output_limit_closed, query_limit_closed;
+    struct error_stats errors;
+    struct stats_span span;
+    struct stats_rates rates;
+    struct slowlog slowlog;
+    struct latency_series latency[LATENCY_EVENTS];
+    int64_t notable_us;  /* a command that takes this long is slow; INT64_MAX: none is */
+    bool time_alone;     /* every command */
+    int64_t slow_us;     /* of the batch item that has just run: see batch_item */
+    int64_t peak_bytes;  /* shard 0: the highest use of memory that was seen */
+    uint64_t client_bytes; /* of its sessions, as of the last cron */
+    struct shard_stats {   /* counters only: they are added up as an array of words */
+        uint64_t commands, connections, rejected_connections, bytes_in, bytes_out, reads, writes, errors;
+        uint64_t hops, batches, borrows;
+        uint64_t turns, busy_us, command_us;
+        uint64_t evict_cycles, evict_us, expire_cycles, expire_us, expire_cut;
+        uint64_t output_limit_closed, query_limit_closed;
     } stats;
 };
 
@@ -255,7 +269,7 @@ void clients_close(struct shard *shard, struct session *session); /* now */
 void clients_flush_output(struct shard *shard);
 void clients_release_if_done(struct shard *shard, struct session *session);
 void clients_cron(struct shard *shard);
-void clients_ended(struct shard *shard, uint16_t on, uint32_t count); /* shard 0 keeps count */
+void clients_counted(struct shard *shard, uint16_t on, int64_t change, uint32_t ended); /* shard 0 keeps count */
 void clients_take_session(struct shard *shard, struct session *session, io_socket socket);
 /* Begins to send `count` sessions to `target`. */
 void clients_move(struct shard *shard, uint16_t target, uint32_t count);
@@ -264,6 +278,26 @@ void clients_detached(struct shard *shard, struct session *session, io_socket so
 bool clients_ship(struct shard *shard, struct session *session);
 /* A session without an output buffer gets one from the pool. */
 void clients_provide_buffer(struct shard *shard, struct session *session);
+
+/* ---- meter.c ---- */
+void meter_turn_begin(struct shard *shard);
+void meter_turn_end(struct shard *shard);
+void meter_cron(struct shard *shard);
+/* The last command was noted in the span: ends it. `last_is_big`: that command (ctx) has perhaps taken long. */
+void meter_end_span(struct shard *shard, const struct command_context *ctx, bool last_is_big);
+void meter_round_end(struct shard *shard); /* after a round of commands or a batch */
+/* Times what comes until meter_stop, which returns it; one after the other, not nested. */
+int64_t meter_start(struct shard *shard);
+int64_t meter_stop(struct shard *shard, struct command_stats *stats);
+/* Runs ctx's handler and times it alone. */
+void meter_call_alone(struct shard *shard, struct command_context *ctx);
+/* A session's command has taken `took_us`, here or on another shard: for the slow log, if that wants it. */
+void meter_slow(struct shard *shard, const struct session *session, const struct command *command,
+                const struct slice *argv, int argc, int64_t took_us);
+void meter_spike(struct shard *shard, enum latency_event event, int64_t took_us);
+void meter_error(struct shard *shard, const struct reply *reply); /* its last error */
+void meter_reset(struct shard *shard);
+void meter_absorb(struct shard *shard, struct shard *ended); /* takes over what it counted */
 
 /* ---- memory.c ---- */
 /* Counts what a command changed: of one partition, or (NULL) of all. */

@@ -41,11 +41,13 @@ static void send_merged(struct shard *shard, uint16_t to)
         memcpy(message->words, &shard->returning[to], sizeof shard->returning[to]);
         shard->returning[to] = (struct bitmap256){0};
     }
-    if (to == 0 && shard->ended_sessions && has_spare_control(shard, to)) {
+    if (to == 0 && (shard->ended_sessions || shard->session_change) && has_spare_control(shard, to)) {
         struct message *message = mail_reserve_control(shard, to);
         message->kind = MESSAGE_NOTE;
         message->token = shard->ended_sessions;
+        message->words[0] = (uint64_t)shard->session_change;
         shard->ended_sessions = 0;
+        shard->session_change = 0;
     }
 }
 
@@ -106,7 +108,8 @@ static void take_control(struct shard *shard, const struct message *message)
         reshard_message(shard, message); /* may end the actor that sent it: nothing of it is used after this */
         break;
     case MESSAGE_RETURN: lend_returned(shard, partitions_in(message)); break;
-    case MESSAGE_NOTE: clients_ended(shard, message->from, message->token); break;
+    case MESSAGE_NOTE:
+        clients_counted(shard, message->from, (int64_t)message->words[0], message->token); break;
     default: CHECK(!"a control message of a known kind");
     }
 }

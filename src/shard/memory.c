@@ -1,6 +1,6 @@
 /* Memory and time: what the shard's partitions use, the common budget, eviction, active expiry. All in bounded slices.
  *
- * Accounting: a partition counts the bytes of its slab exactly. A shard sums its own once per write-carrying turn and
+ * Accounting: a partition counts the bytes of its slab exactly, a session those of its buffers. A shard sums its own and
  * reports the difference to the node's budget, one atomic add; `maxmemory` is compared with the budget's total, so a
  * shard that holds everything may use everything. When the total is above the limit, each shard that wants to write evicts
  * from its own partitions; one that has nothing to evict leaves it to the others (they look at every turn) and refuses
@@ -24,7 +24,7 @@ static uint64_t sum_partitions(struct shard *shard)
 void memory_sum(struct shard *shard)
 {
     shard->used_bytes = sum_partitions(shard);
-    int64_t change = (int64_t)shard->used_bytes - shard->leased_bytes;
+    int64_t change = (int64_t)(shard->used_bytes + shard->client_bytes) - shard->leased_bytes;
     if (!change) return;
     atomic_fetch_add_explicit(&shard->node->budget.used_bytes, change, memory_order_relaxed);
     shard->leased_bytes += change;
@@ -80,8 +80,12 @@ bool memory_make_room(struct shard *shard)
     if (excess(shard) <= 0) return true;
     if (shard->config.maxmemory_policy == CONFIG_POLICY_NOEVICTION) return false;
     shard->stats.evict_cycles++;
+    int64_t start_us = io_monotonic_us(shard->io);
     for (int i = 0; i < EVICT_TRIES && excess(shard) > 0; i++)
         if (!evict_one(shard)) break;
+    int64_t took_us = io_monotonic_us(shard->io) - start_us;
+    shard->stats.evict_us += (uint64_t)took_us;
+    meter_spike(shard, LATENCY_EVICTION_CYCLE, took_us);
     return excess(shard) <= 0;
 }
 
@@ -93,14 +97,17 @@ void memory_expire(struct shard *shard, int64_t until_us)
     shard->more_to_expire = false;
     int64_t next = INT64_MAX;
     bool out_of_time = false;
+    int64_t start_us = 0, at_us;
     for (int i = 0; i < PARTITION_COUNT; i++) {
         uint16_t p = (uint16_t)((shard->expire_cursor + (unsigned)i) % PARTITION_COUNT);
         if (shard->state[p] != PARTITION_HOME) continue;
         if (!out_of_time && shard->expiry_ms[p] <= shard->env.now_ms) {
             struct partition *partition = shard->node->partitions[p];
             bool more = true;
-            while (more && !(out_of_time = io_monotonic_us(shard->io) >= until_us))
+            while (more && !(out_of_time = (at_us = io_monotonic_us(shard->io)) >= until_us)) {
+                if (!start_us) start_us = at_us;
                 more = partition_expire(partition, 64);
+            }
             shard->expiry_ms[p] = partition_next_expiry_ms(partition);
             if (out_of_time) shard->expire_cursor = p;
         }
@@ -109,4 +116,9 @@ void memory_expire(struct shard *shard, int64_t until_us)
     shard->env.next_expiry_ms = next;
     shard->more_to_expire = out_of_time;
     shard->stats.expire_cycles++;
+    shard->stats.expire_cut += out_of_time;
+    if (!start_us) return;
+    int64_t took_us = io_monotonic_us(shard->io) - start_us;
+    shard->stats.expire_us += (uint64_t)took_us;
+    meter_spike(shard, LATENCY_EXPIRE_CYCLE, took_us);
 }

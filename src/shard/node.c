@@ -31,7 +31,15 @@ struct node *node_create(const struct node_host *host, const struct config *conf
         node_destroy(node);
         return NULL;
     }
+    node_count_memory(node, (int64_t)(sizeof *node + PARTITION_COUNT * sizeof *node->partition_array +
+                                      PARTITION_COUNT * (size_t)(config->databases - 1) * sizeof(struct keyspace)));
     return node;
+}
+
+void node_count_memory(struct node *node, int64_t bytes)
+{
+    atomic_fetch_add(&node->startup_bytes, bytes);
+    atomic_fetch_add(&node->budget.used_bytes, bytes);
 }
 
 void node_destroy(struct node *node)

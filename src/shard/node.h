@@ -67,6 +67,7 @@ struct node {
     int64_t started_us; /* wall clock */
     int64_t process_id;
     int64_t memory_total;
+    _Atomic int64_t startup_bytes; /* what the node takes without data and clients; part of the budget's use */
     char run_id[41];
     const char *io_name;
     char os[128];
@@ -80,6 +81,9 @@ struct node *node_create(const struct node_host *host, const struct config *conf
 void node_destroy(struct node *node);
 /* Makes the rings between `index` and all shards below it. False: no memory. */
 bool node_add_rings(struct node *node, uint16_t index);
+
+/* Memory that the node takes for itself (negative: gives back): counted in the budget's use. */
+void node_count_memory(struct node *node, int64_t bytes);
 
 /* Asks all actors to close their sessions and end. Any thread. */
 void node_stop(struct node *node, int exit_status);

@@ -146,6 +146,8 @@ void remote_take_replies(struct shard *shard, struct batch *batch)
         struct session *session = item->session;
         session_fulfil(session, item->pending, batch->replies.begin + start, item->reply_end - start);
         start = item->reply_end;
+        if (UNLIKELY(item->slow_us))
+            meter_slow(shard, session, item->command, batch->args + item->args_at, (int)item->argc, item->slow_us - 1);
         if (batch->replies.failed) session->out.failed = true;
         session->inflight--;
         if (session->block == SESSION_WAITS_REPLIES) {
@@ -186,6 +188,8 @@ static void run_item(struct shard *shard, struct batch *batch, struct batch_item
         command_out_of_memory(ctx);
     else
         dispatch_call(shard, ctx);
+    item->slow_us = shard->slow_us;
+    shard->slow_us = 0;
     item->reply_end = (uint32_t)reply_len(&batch->replies);
     batch->done++;
 }
@@ -218,11 +222,13 @@ static bool run_from(struct shard *shard, struct batch *batch)
         bool home = shard->state[item->partition] == PARTITION_HOME;
         if (UNLIKELY(!home || (shard->parked && session_is_parked(shard, batch, item)))) {
             for (uint32_t rest = i; rest < batch->count; rest++) batch->items[rest].parked = true;
+            meter_round_end(shard);
             return false;
         }
         item->parked = false;
         run_item(shard, batch, item);
     }
+    meter_round_end(shard);
     return true;
 }
 

@@ -115,7 +115,7 @@ static void move_sessions(struct shard *shard)
     }
     for (uint16_t i = 0; i < shard->actors; i++)
         if (shard->credits[i] != DATA_SLOTS) return;
-    if (shard->session_count || !is_quiet(shard) || shard->ended_sessions) return;
+    if (shard->session_count || !is_quiet(shard) || shard->ended_sessions || shard->session_change) return;
     shard->moving_asked = false;
     shard->stopping = true;
     answer(shard, PHASE_MOVE);
@@ -190,8 +190,10 @@ static bool start_actors(struct shard *shard, uint16_t from, uint16_t to)
         created->actors = to;
         created->quiet = true;
         node->shards[i] = created;
-        if (!node->host.actor_start(node->host.context, created)) return false;
     }
+    /* Each looks into the mailboxes of all others from its first turn on: start them when all are there. */
+    for (uint16_t i = from; i < to; i++)
+        if (!node->host.actor_start(node->host.context, node->shards[i])) return false;
     return true;
 }
 
@@ -200,6 +202,7 @@ static void end_actors(struct shard *shard, uint16_t from, uint16_t to)
     struct node *node = shard->node;
     for (uint16_t i = to; i < from; i++) {
         node->host.actor_join(node->host.context, node->shards[i]);
+        meter_absorb(shard, node->shards[i]);
         struct io *io = shard_io(node->shards[i]);
         shard_destroy(node->shards[i]);
         node->host.io_destroy(node->host.context, io);

@@ -11,14 +11,20 @@
 
 /* ---- life ---- */
 
+static int64_t fixed_bytes(const struct shard *shard)
+{
+    return (int64_t)(sizeof *shard + COMMAND_COUNT_MAX * sizeof *shard->command_stats +
+                     (size_t)shard->config.databases * sizeof *shard->keys_when_lent);
+}
+
 struct shard *shard_create(struct node *node, uint16_t index, struct io *io, const struct config *config)
 {
     struct shard *shard = calloc(1, sizeof *shard);
     if (!shard) return NULL;
-    shard->command_stats = calloc(COMMAND_COUNT_MAX, sizeof *shard->command_stats);
+    shard->command_stats = command_stats_create();
     shard->keys_when_lent = calloc((size_t)config->databases, sizeof *shard->keys_when_lent);
     if (!shard->command_stats || !shard->keys_when_lent) {
-        free(shard->command_stats);
+        command_stats_destroy(shard->command_stats);
         free(shard->keys_when_lent);
         free(shard);
         return NULL;
@@ -41,6 +47,7 @@ struct shard *shard_create(struct node *node, uint16_t index, struct io *io, con
     }
     shard->ctx = (struct command_context){
         .env = &shard->env, .config = &shard->config, .partitions = node->partitions, .shard = shard};
+    node_count_memory(node, fixed_bytes(shard));
     return shard;
 }
 
@@ -48,6 +55,8 @@ void shard_destroy(struct shard *shard)
 {
     if (!shard) return;
     CHECK(!shard->sessions && !shard->parked && !shard->lend_queue);
+    node_count_memory(shard->node, -fixed_bytes(shard));
+    atomic_fetch_sub(&shard->node->budget.used_bytes, shard->leased_bytes);
     while (shard->batch_pool) {
         struct batch *next = shard->batch_pool->next;
         batch_free(shard->batch_pool);
@@ -55,8 +64,9 @@ void shard_destroy(struct shard *shard)
     }
     for (uint32_t i = 0; i < shard->reply_pool_count; i++) free(shard->reply_pool[i]);
     resp_args_free(&shard->args);
+    slowlog_clear(&shard->slowlog);
     config_free(&shard->config);
-    free(shard->command_stats);
+    command_stats_destroy(shard->command_stats);
     free(shard->keys_when_lent);
     free(shard);
 }
@@ -65,6 +75,9 @@ struct io *shard_io(const struct shard *shard) { return shard->io; }
 uint16_t shard_index(const struct shard *shard) { return shard->index; }
 struct node *shard_node(const struct shard *shard) { return shard->node; }
 struct config *shard_config(struct shard *shard) { return &shard->config; }
+int64_t shard_now_us(const struct shard *shard) { return shard->now_us; }
+struct slowlog *shard_slowlog(struct shard *shard) { return &shard->slowlog; }
+struct latency_series *shard_latency(struct shard *shard) { return shard->latency; }
 
 void shard_take_partitions(struct shard *shard)
 {
@@ -188,6 +201,7 @@ static void cron(struct shard *shard)
     shard->next_cron_us = shard->now_monotonic_us + CRON_US;
     clients_cron(shard);
     memory_sum(shard);
+    meter_cron(shard);
     if (shard->pause_until_us && shard->pause_until_us <= shard->now_us) shard_unpause(shard);
 }
 
@@ -203,6 +217,7 @@ static void read_time(struct shard *shard)
     shard->now_monotonic_us = io_monotonic_us(shard->io);
     shard->env.now_ms = shard->now_us / 1000;
     shard->ctx.now_ms = shard->env.now_ms;
+    meter_turn_begin(shard);
 }
 
 /* When to look again although nothing happens. */
@@ -259,6 +274,7 @@ bool shard_turn(struct shard *shard, int64_t max_wait_us)
     clients_flush_output(shard);
     memory_expire(shard, shard->now_monotonic_us + SLICE_US);
     cron(shard);
+    meter_turn_end(shard);
     if (UNLIKELY(shard->quiet_asked)) reshard_quiet_check(shard);
     if (UNLIKELY(shard->reshard || shard->moving_asked)) reshard_step(shard);
     if (shard->actors > 1) mail_publish(shard);

@@ -32,6 +32,9 @@ int shard_listen(struct shard *shard, char *error, size_t error_len); /* by its 
 uint16_t shard_index(const struct shard *shard);
 struct node *shard_node(const struct shard *shard);
 struct config *shard_config(struct shard *shard);
+int64_t shard_now_us(const struct shard *shard); /* the turn's wall clock */
+struct slowlog *shard_slowlog(struct shard *shard);
+struct latency_series *shard_latency(struct shard *shard); /* LATENCY_EVENTS of them */
 /* CONFIG REWRITE; 0 or -errno. The config has a file. `force`: every directive, default or not. */
 int shard_rewrite_config(struct shard *shard, bool force);
 

@@ -1,0 +1,58 @@
+/* report: what all shards know about themselves, gathered by a scatter and added up: the source of INFO,
+ * MEMORY STATS, LATENCY. A snapshot per shard, each taken between two commands; not one moment for all.
+ * Control plane: malloc'ed. Tests: test/blackbox/server_commands_test.py. */
+#ifndef WEFT_SHARD_REPORT_H
+#define WEFT_SHARD_REPORT_H
+
+#include "shard/latency.h"
+#include "shard/shard.h"
+#include "shard/stats.h"
+
+/* Sums; of one shard, or over all. Words only, so that they add up as an array. */
+struct report_numbers {
+    /* counters since the start or CONFIG RESETSTAT */
+    uint64_t commands, connections, rejected_connections, bytes_in, bytes_out, reads, writes, errors;
+    uint64_t hops, batches, borrows;
+    uint64_t turns, busy_us, command_us;
+    uint64_t evict_cycles, evict_us, expire_cycles, expire_us, expire_cut;
+    uint64_t output_limit_closed, query_limit_closed;
+    uint64_t keyspace_hits, keyspace_misses, expired_keys, expired_fields, evicted_keys, dirty;
+    uint64_t rate[STATS_RATE_COUNT]; /* per second */
+    /* now */
+    uint64_t clients, clients_blocked, clients_watching, watched_keys, client_bytes;
+    uint64_t input_buffer_most, output_buffer_most; /* of one client; over all shards: the most */
+    uint64_t data_bytes, held_bytes;                /* of its partitions: in use, and taken from the system */
+    uint64_t keys, slow_commands;
+    uint64_t peak_bytes; /* over all shards: of the node */
+    uint64_t cpu_us;     /* of the shard's thread */
+};
+
+struct report_database {
+    uint64_t keys, expires;
+};
+
+enum report_part {
+    REPORT_COMMANDS = 1 << 0, /* calls, time, histograms of each command */
+    REPORT_ERRORS = 1 << 1,
+    REPORT_LATENCY = 1 << 2, /* the latency monitor's series */
+};
+
+struct report {
+    struct report_numbers total;
+    struct report_numbers *shards;
+    uint16_t shard_count;
+    uint16_t database_count;
+    struct report_database *databases;
+    /* Empty unless asked for. */
+    struct command_stats *commands; /* by id, COMMAND_COUNT_MAX */
+    struct error_stats errors;
+    struct latency_series latency[LATENCY_EVENTS];
+};
+
+/* For a scatter handler: asks every shard for the basics and the named parts; and adds the answers up. */
+void report_ask(struct command_context *ctx, unsigned parts);
+struct report *report_collect(const struct command_context *ctx, const struct scatter_part *parts,
+                              uint16_t count);
+void report_free(struct report *report);
+
+#endif
