@@ -38,6 +38,7 @@ SUITES = [
     ('concurrency-4', 300, ['test/blackbox/concurrency_test.py', '--server', '{server}', '--shards', '4'], False),
     ('concurrency-selftest', 300, ['test/blackbox/selftest.py'], False),
     ('parity', 200, ['test/blackbox/parity_test.py', '--server', '{server}'], False),
+    ('config', 300, ['test/blackbox/config_test.py', '--server', '{server}', '--shards', '3'], False),
     ('start', 300, ['test/blackbox/start_test.py', '--server', '{server}'], False),
     ('memory', 600, ['test/blackbox/memory_test.py', '--server', '{server}'], False),
     ('expiry', 300, ['test/blackbox/expiry_test.py', '--server', '{server}'], True),

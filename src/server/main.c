@@ -185,6 +185,7 @@ static int serve(struct server *server, struct node *node, const struct config *
         if (!host_start(server, node->shards[i])) return 1;
     io_signals_catch(shard_io(first));
     server_log(CONFIG_LOG_NOTICE, "%lld shards, %s", (long long)config->shards, node->io_name);
+    server_log(CONFIG_LOG_NOTICE, "Server initialized");
     server_log(CONFIG_LOG_NOTICE, "Ready to accept connections tcp");
     while (shard_turn(first, 100000))
         if (io_signals_stop_requested() && !atomic_load(&node->stop)) {
