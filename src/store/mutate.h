@@ -24,6 +24,8 @@ int mutate_swap_databases(struct partition *partition, uint8_t a, uint8_t b);
 
 /* ---- strings: any previous value is replaced by set; write and add need a string or an absent key ---- */
 int mutate_string_set(struct entry *entry, struct slice value, int64_t deadline_ms);
+/* The same, but kept as bytes that were edited ("raw"), whatever they look like: BITOP. */
+int mutate_string_set_raw(struct entry *entry, struct slice value, int64_t deadline_ms);
 /* Zero-fills up to offset. The deadline stays. APPEND, SETRANGE, SETBIT, BITFIELD. */
 int mutate_string_write(struct entry *entry, uint64_t offset, struct slice bytes);
 int mutate_string_add(struct entry *entry, int64_t delta, int64_t result);

@@ -105,11 +105,10 @@ static bool store_shape(struct entry *entry, const struct shape *shape, int64_t 
     return true;
 }
 
-int mutate_string_set(struct entry *entry, struct slice value, int64_t deadline_ms)
+/* `shape` as shape_of() left it. */
+static int set_value(struct entry *entry, struct slice value, struct shape shape, int64_t deadline_ms)
 {
-    struct shape shape;
     struct item_large large;
-    shape_of(&shape, value);
     if (shape.representation == ITEM_LARGE) {
         if (!large_create(&entry->partition->slab, value, value.len, &large)) return VALUE_NO_MEMORY;
         shape.bytes = &large;
@@ -123,6 +122,20 @@ int mutate_string_set(struct entry *entry, struct slice value, int64_t deadline_
     struct slice args[2] = {value, record_int(&deadline_ms)};
     entry_emit(entry, RECORD_STRING_SET, args, 2);
     return VALUE_OK;
+}
+
+int mutate_string_set(struct entry *entry, struct slice value, int64_t deadline_ms)
+{
+    struct shape shape;
+    shape_of(&shape, value);
+    return set_value(entry, value, shape, deadline_ms);
+}
+
+int mutate_string_set_raw(struct entry *entry, struct slice value, int64_t deadline_ms)
+{
+    struct shape shape = {ITEM_LARGE, sizeof(struct item_large), NULL, 0};
+    if (value.len <= ITEM_INLINE_MAX) shape = (struct shape){ITEM_RAW, (uint32_t)value.len, value.ptr, 0};
+    return set_value(entry, value, shape, deadline_ms);
 }
 
 /* Room for growth, as sds: double up to 1 MiB, then 1 MiB more. */
