@@ -7,13 +7,14 @@ What differs on purpose is listed in WEFT_REFUSES and EXCUSED, with the reason.
 """
 import json
 import os
+import subprocess
 import sys
 import threading
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 sys.path.insert(0, HERE)
-from harness import Skip, Suite, equal, true  # noqa: E402
+from harness import Skip, Suite, equal, true, wait_until  # noqa: E402
 import server as servers  # noqa: E402
 
 suite = Suite('configuration', args=['--enable-protected-configs', 'yes'])
@@ -95,6 +96,7 @@ def same_answers_to_every_value(t):
 @suite.test
 def same_answers_to_odd_requests(t):
     a, b = reference().conn(), t.server.conn()
+    before = pairs(b, 'lfu-decay-time')
     for words in (['SET'], ['SET', 'maxmemory'], ['SET', 'maxmemory', '1', 'timeout'], ['SET', 'nosuch', '1'],
                   ['SET', 'NoSuch', '1', 'daemonize', 'yes'], ['SET', 'Daemonize', 'yes'],
                   ['SET', 'hash-max-ziplist-entries', '1', 'hash-max-ziplist-entries', '2'],
@@ -107,7 +109,7 @@ def same_answers_to_odd_requests(t):
         if words[:1] == ['GET'] and wanted[0] != '-':  # Redis's order is its hash table's
             wanted, got = sorted(wanted[1]), sorted(got[1])
         equal(got, wanted, 'CONFIG ' + ' '.join(words))
-    equal(pairs(b, 'lfu-decay-time'), {'lfu-decay-time': '1'}, 'nothing of a refused CONFIG SET is left')
+    equal(pairs(b, 'lfu-decay-time'), before, 'nothing of a refused CONFIG SET is left')
     b3 = t.server.conn()
     b3.call('HELLO', '3')
     equal(b3.call('CONFIG', 'GET', 'hz')[0], '%', 'a map in RESP3')
@@ -215,7 +217,7 @@ def rewritten_files_start_again(t):
     s = t.start(start=False)
     path = os.path.join(s.dir, 'weft.conf')
     with open(path, 'w') as f:
-        f.write('# the first line\n\nport 1\nhash-max-ziplist-entries 20 # not a comment\n'.replace(' # not a comment', '') +
+        f.write('# the first line\n\nport 1\nhash-max-ziplist-entries 20\n'
                 'save 900 1\nsave 300 10\nrename-command FLUSHALL gone\nrequirepass "a b"\n# the last line\n')
     s.config = path
     s.start()
@@ -238,11 +240,9 @@ def rewritten_files_start_again(t):
     again = t.start(config=path, start=False, defaults=False)
     again.dir, again.log_path = s.dir, s.log_path + '.2'
     again.process = None
-    import subprocess
     with open(again.log_path, 'wb') as log:
         process = subprocess.Popen([t.options.server, path], stdout=log, stderr=subprocess.STDOUT)
     try:
-        from harness import wait_until
         port = int(before['port'])
         wait_until(lambda: b'eady to accept connections' in open(again.log_path, 'rb').read(), 20, 'it starts again')
         with servers.resp.Conn(port) as c2:
