@@ -201,11 +201,11 @@ static bool parse_operations(struct command_context *ctx, struct operations *ops
 
 /* ---- running ---- */
 
-/* Makes the string reach the last bit that will be written. */
+/* Makes the string reach the last bit that will be written, and its bytes editable. */
 static int grow(struct entry *entry, uint64_t last_bit)
 {
     uint64_t last_byte = last_bit >> 3;
-    if (entry->item && entry_string_len(entry) > last_byte) return VALUE_OK;
+    if (entry->item && entry_string_len(entry) > last_byte) return mutate_string_edit(entry);
     return mutate_string_write(entry, last_byte, SLICE("\0"));
 }
 

@@ -58,14 +58,17 @@ void cmd_setbit(struct command_context *ctx)
     uint64_t at = offset >> 3;
     uint8_t byte = at < string.len ? (uint8_t)string.ptr[at] : 0;
     unsigned old = bit_at(string, offset), mask = 0x80u >> (offset & 7);
+    int result;
     if (at >= string.len || old != (unsigned)bit) {
         byte = (uint8_t)(bit ? byte | mask : byte & ~mask);
-        if (mutate_string_write(&entry, at, (struct slice){(const char *)&byte, 1}) != VALUE_OK) {
-            command_out_of_memory(ctx);
-            return;
-        }
+        result = mutate_string_write(&entry, at, (struct slice){(const char *)&byte, 1});
+    } else {
+        result = mutate_string_edit(&entry);
     }
-    reply_integer(ctx->reply, old);
+    if (result != VALUE_OK)
+        command_out_of_memory(ctx);
+    else
+        reply_integer(ctx->reply, old);
 }
 
 /* ---- ranges of bits ---- */

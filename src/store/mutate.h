@@ -28,6 +28,8 @@ int mutate_string_set(struct entry *entry, struct slice value, int64_t deadline_
 int mutate_string_set_raw(struct entry *entry, struct slice value, int64_t deadline_ms);
 /* Zero-fills up to offset. The deadline stays. APPEND, SETRANGE, SETBIT, BITFIELD. */
 int mutate_string_write(struct entry *entry, uint64_t offset, struct slice bytes);
+/* Turns a present string into one that was edited ("raw"), as a write that changes no bit does. No change, no record. */
+int mutate_string_edit(struct entry *entry);
 int mutate_string_add(struct entry *entry, int64_t delta, int64_t result);
 int mutate_string_add_float(struct entry *entry, struct slice delta, struct slice result);
 

@@ -216,6 +216,13 @@ int mutate_string_write(struct entry *entry, uint64_t offset, struct slice bytes
     return VALUE_OK;
 }
 
+int mutate_string_edit(struct entry *entry)
+{
+    enum item_representation representation = item_representation(entry->item);
+    if (representation == ITEM_RAW || representation == ITEM_LARGE) return VALUE_OK;
+    return make_editable(entry, entry_string_len(entry)) ? VALUE_OK : VALUE_NO_MEMORY;
+}
+
 int mutate_string_add(struct entry *entry, int64_t delta, int64_t result)
 {
     struct shape shape = {ITEM_INT, int_width(result), &result, result};
