@@ -170,12 +170,13 @@ static void load_set(struct sort *sort, const struct value *set)
     }
 }
 
-static void load_zset(struct sort *sort, const struct value *zset)
+static void load_zset(struct sort *sort, struct value *zset)
 {
     struct zset_iter iter;
     struct slice text;
     double score;
     bool backward = sort->unsorted && sort->desc;
+    zset_encoding_skiplist(zset); /* as clients of Redis see it afterwards */
     zset_iter_seek(zset, backward ? zset_count(zset) : 0, &iter);
     while (backward ? zset_iter_prev(&iter, &text, &score) : zset_iter_next(&iter, &text, &score))
         push(sort, text);

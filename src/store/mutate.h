@@ -26,6 +26,9 @@ int mutate_swap_databases(struct partition *partition, uint8_t a, uint8_t b);
 int mutate_string_set(struct entry *entry, struct slice value, int64_t deadline_ms);
 /* The same, but kept as bytes that were edited ("raw"), whatever they look like: BITOP. */
 int mutate_string_set_raw(struct entry *entry, struct slice value, int64_t deadline_ms);
+/* The same in the representation that a string of this value has elsewhere: RENAME, COPY. */
+int mutate_string_set_as(struct entry *entry, struct slice value, enum item_representation representation,
+                         int64_t deadline_ms);
 /* Zero-fills up to offset. The deadline stays. APPEND, SETRANGE, SETBIT, BITFIELD. */
 int mutate_string_write(struct entry *entry, uint64_t offset, struct slice bytes);
 /* Turns a present string into one that was edited ("raw"), as a write that changes no bit does. No change, no record. */

@@ -33,7 +33,7 @@ static int copy_value(const struct entry *from, struct entry *to)
     char scratch[NUMBER_I64_MAX + 1];
     if (item_representation(from->item) != ITEM_COLLECTION) {
         struct slice value = entry_string(from, scratch);
-        return mutate_string_set(to, value, item_deadline(from->item));
+        return mutate_string_set_as(to, value, item_representation(from->item), item_deadline(from->item));
     }
     int result = entry_create_collection(to, item_type(from->item), 1);
     if (result != VALUE_OK) return result;

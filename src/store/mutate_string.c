@@ -131,6 +131,19 @@ int mutate_string_set(struct entry *entry, struct slice value, int64_t deadline_
     return set_value(entry, value, shape, deadline_ms);
 }
 
+int mutate_string_set_as(struct entry *entry, struct slice value, enum item_representation representation,
+                         int64_t deadline_ms)
+{
+    struct shape shape;
+    if (representation == ITEM_INT)
+        shape_of(&shape, value);
+    else if (representation == ITEM_LARGE)
+        shape = (struct shape){ITEM_LARGE, sizeof(struct item_large), NULL, 0};
+    else
+        shape = (struct shape){representation, (uint32_t)value.len, value.ptr, 0};
+    return set_value(entry, value, shape, deadline_ms);
+}
+
 int mutate_string_set_raw(struct entry *entry, struct slice value, int64_t deadline_ms)
 {
     struct shape shape = {ITEM_LARGE, sizeof(struct item_large), NULL, 0};

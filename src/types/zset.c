@@ -370,6 +370,11 @@ void zset_remove_span(struct value *zset, uint32_t from, uint32_t to)
 
 /* ---- the encoding that clients see ---- */
 
+void zset_encoding_skiplist(struct value *zset)
+{
+    zset->bytes[0] |= TAG_SKIPLIST;
+}
+
 bool zset_is_skiplist(const struct value *zset)
 {
     return zset->bytes[0] & TAG_SKIPLIST;

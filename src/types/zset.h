@@ -103,6 +103,7 @@ uint64_t zset_scan(const struct value *zset, uint64_t cursor, zset_visit *visit,
 /* ---- the encoding that clients see ---- */
 
 bool zset_is_skiplist(const struct value *zset);
+void zset_encoding_skiplist(struct value *zset); /* from now on (SORT does that) */
 /* A new set that will get `count` members, the first one of `member_len` bytes (ZADD's way to choose). */
 void zset_encoding_hint(struct value *zset, const struct zset_limits *limits, uint64_t count,
                         uint64_t member_len);
