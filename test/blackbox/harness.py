@@ -132,7 +132,8 @@ class Suite:
                 failed += 1
                 if self._shared is not None:     # it may be paused, full or dead
                     if not self._shared.alive():
-                        print('the server is dead; its log ends:\n' + self._shared.log_tail())
+                        print('the server is dead, %s; its log ends:\n%s' % (
+                            self._shared.how_it_ended(), self._shared.log_tail(20)))
                     self._shared.kill()
                     self._shared = None
                 print('  FAILED %s\n%s' % (name, '\n'.join('      ' + x for x in

@@ -159,6 +159,11 @@ class Server:
     def alive(self):
         return self.process is not None and self.process.poll() is None
 
+    def how_it_ended(self):
+        """'status 1', 'signal 11'."""
+        status = self.process.poll() if self.process is not None else None
+        return 'signal %d' % -status if status is not None and status < 0 else 'status %s' % status
+
     def conn(self, **kw):
         return resp.Conn(self.port, **kw)
 

@@ -160,12 +160,14 @@ def garbage(t):
             data = bytearray(template * 3)
             for _ in range(rng.randrange(1, 6)):
                 data[rng.randrange(len(data))] = rng.choice(b'*$\r\n:0123456789-\x00\xff aZ"')
-        c = t.server.conn()
+        c = t.server.conn(timeout=5)
         c.send_raw(bytes(data))
         try:
             c.sock.shutdown(socket.SHUT_WR)
             while True:
                 c.read()
+        except socket.timeout:
+            raise AssertionError('the connection is not closed 5 s after its end, and %r' % bytes(data))
         except (ConnectionClosed, OSError):
             pass
         except ProtocolError as e:

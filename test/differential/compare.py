@@ -108,6 +108,14 @@ def _sort(command, ref, dut):
     return 'differs'
 
 
+# What Redis answers here depends on how a value came about, not only on what it is (an APPENDed string stays raw, a
+# SORTed small sorted set becomes a skiplist). --lenient-encodings counts such differences as not compared.
+HISTORY_ENCODINGS = {frozenset(p) for p in ((b'raw', b'embstr'), (b'raw', b'int'), (b'embstr', b'int'),
+                                            (b'skiplist', b'listpack'), (b'hashtable', b'listpack'),
+                                            (b'hashtable', b'intset'), (b'listpack', b'intset'),
+                                            (b'quicklist', b'listpack'))}
+options = {'lenient_encodings': False}
+
 RULES = {
     b'SMEMBERS': _multiset, b'SINTER': _multiset, b'SUNION': _multiset, b'SDIFF': _multiset, b'KEYS': _multiset,
     b'HKEYS': _multiset, b'HVALS': _multiset, b'HGETALL': _pairs,
@@ -142,6 +150,9 @@ def reply_difference(command, ref, dut, queued=()):
         return _near(20)(command, ref, dut), None
     if name == b'COMMAND' and (len(command) == 1 or command[1].upper() in (b'LIST', b'COUNT')):
         return _shape(command, ref, ref), 'the whole command table'
+    if options['lenient_encodings'] and name == b'OBJECT' and ref[0] == dut[0] == '$' and \
+            frozenset((ref[1], dut[1])) in HISTORY_ENCODINGS:
+        return None, 'an encoding which depends on the past'
     rule = RULES.get(name)
     if rule is None:
         return 'differs', None

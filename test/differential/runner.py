@@ -68,11 +68,21 @@ class Side:
         """An empty server and fresh connections."""
         for conn in self.conns + ([self.admin] if self.admin else []):
             conn.close()
-        if not self.server.alive():
-            self.server.kill()
-            self.server.start()
-        self.admin = Conn(self.server.port, timeout=REPLY_TIMEOUT_S)
-        self.admin('FLUSHALL')
+        for attempt in range(3):
+            if not self.server.alive():
+                self.server.kill()
+                self.server.start()
+            try:
+                self.admin = Conn(self.server.port, timeout=REPLY_TIMEOUT_S)
+                self.admin('FLUSHALL')
+                break
+            except (OSError, ConnectionClosed):
+                # It is dying of the sequence before, or hangs.
+                if attempt == 2:
+                    raise
+                time.sleep(0.3)
+                if attempt == 1:
+                    self.server.kill()
         self.conns = [Conn(self.server.port, timeout=REPLY_TIMEOUT_S) for _ in range(CONNECTIONS)]
 
 
@@ -102,9 +112,18 @@ class Pair:
         self.dut.reset()
         self.ref.reset()
         self.states = [State() for _ in range(CONNECTIONS)]
+        self.present = []
+        try:
+            self.walk(steps)
+            self.compare_keyspaces()
+        except (OSError, ConnectionClosed, ProtocolError, ValueError) as e:
+            raise self.broken(self.present, e) from e
+
+    def walk(self, steps):
         at = 0
         while at < len(steps):
             conn, words = steps[at]
+            self.present = words
             name = name_of(words)
             if is_special(name):
                 self.special(conn, words)
@@ -117,7 +136,6 @@ class Pair:
                 end += 1
             self.pipeline(conn, [w for _, w in steps[at:end]])
             at = end
-        self.compare_keyspaces()
 
     def talk(self, conn, lines):
         """The same commands to both; their replies (reference's, weft's)."""
@@ -142,9 +160,11 @@ class Pair:
 
     def broken(self, command, error):
         what = 'no valid reply to %s: %s: %s' % (words_text(command), type(error).__name__, error)
+        time.sleep(0.2)       # it may still be dying
         if not self.dut.server.alive():
-            what += '\nthe server is dead; its log ends:\n' + self.dut.server.log_tail(30)
-        return Mismatch(what, ('no reply', type(error).__name__), command)
+            what += '\nthe server is dead (%s); its log ends:\n%s' % (
+                self.dut.server.how_it_ended(), self.dut.server.log_tail(30))
+        return Mismatch(what, ('no reply', type(error).__name__, name_of(command).decode('latin-1')), command)
 
     def pipeline(self, conn, lines):
         state = self.states[conn]
@@ -421,7 +441,9 @@ class Pair:
                 b'zset': [[b'ZRANGE', key, b'0', b'-1', b'WITHSCORES']]}.get(kind, [])
 
     def same(self, command, x, y, kind=b''):
-        difference, _ = reply_difference(command, x, y)
+        difference, reason = reply_difference(command, x, y)
+        if reason and self.counting:
+            self.not_compared['at the end', reason] += 1
         if difference:
             what = command[0].decode() + (' ' + command[1].decode() if command[0] == b'OBJECT' else '')
             detail = ('%s: %s/%s' % (kind.decode(), show(x), show(y))) if what == 'OBJECT ENCODING' else ''
