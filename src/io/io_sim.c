@@ -271,9 +271,7 @@ static void sim_usage(struct io *io, struct io_usage *out)
 {
     memset(out, 0, sizeof(*out));
 }
-static void sim_stall(struct io *io, int64_t us)
-{
-}
+static void sim_stall(struct io *io, int64_t us) {}
 
 static void sim_destroy(struct io *io)
 {

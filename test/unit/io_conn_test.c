@@ -277,6 +277,36 @@ static void close_while_sending(void **state)
     pair_destroy(p);
 }
 
+/* Several outcomes of one connection, and an array with room for one: they come one after the other. */
+static void outcomes_wait_for_room(void **state)
+{
+    struct pair *p = pair_create(false);
+    pair_connect(p);
+    p->s->max = 1;
+    size_t len = 40000000;
+    uint8_t *bytes = pattern(len, 5);
+    io_recv_pause(p->server->conn);
+    peer_send(p->client, bytes, len);
+    suite_settle(p->s);
+    assert_true(p->client->sending);
+    io_close(p->client->conn); /* IO_SENT, IO_CLOSED */
+    UNTIL(p->s, p->client->sents == 1);
+    assert_false(p->client->closed);
+    UNTIL(p->s, p->client->closed);
+    int error;
+    struct peer *q = peer_new();
+    q->conn = io_connect(p->s->ios[1], "127.0.0.1", p->port, q, &error);
+    assert_non_null(q->conn);
+    io_close(q->conn); /* IO_CONNECT, IO_CLOSED */
+    UNTIL(p->s, q->connects == 1);
+    assert_false(q->closed);
+    UNTIL(p->s, q->closed);
+    peer_free(q);
+    suite_settle(p->s);
+    free(bytes);
+    pair_destroy(p);
+}
+
 /* A reply that is sent and closed behind in one turn arrives whole, and the end behind it. */
 static void close_behind_a_queued_send(void **state)
 {
@@ -501,6 +531,7 @@ int main(void)
         cmocka_unit_test(receiving_is_bounded),
         cmocka_unit_test(pause_stops_and_resume_goes_on),
         cmocka_unit_test(close_while_sending),
+        cmocka_unit_test(outcomes_wait_for_room),
         cmocka_unit_test(close_behind_a_queued_send),
         cmocka_unit_test(closes_right_after_connect_and_attach),
         cmocka_unit_test(unread_bytes_reset_the_peer),

@@ -131,9 +131,13 @@ static void speaks_ipv6(void **state)
     }
     assert_int_equal(error, 0);
     uint16_t port = io_listener_port(d.listener);
-    if (backend != SUITE_SIM) { /* "::" takes no IPv4, so both can be bound */
-        assert_int_equal(io_listen_tcp(s->ios[0], "127.0.0.1", port, 16, &four, &four.listener), 0);
+    if (backend != SUITE_SIM) { /* "::" takes no IPv4, so both can be bound, as in `bind * ::*` */
+        struct door six = {.kind = USER_DOOR};
+        assert_int_equal(io_listen_tcp(s->ios[0], "::*", 0, 16, &six, &six.listener), 0);
+        error = io_listen_tcp(s->ios[0], "*", io_listener_port(six.listener), 16, &four, &four.listener);
+        assert_int_equal(error, 0);
         io_unlisten(four.listener);
+        io_unlisten(six.listener);
     }
     struct peer *p = peer_new();
     p->conn = io_connect(s->ios[1], "::1", port, p, &error);
