@@ -102,6 +102,22 @@ bool command_arg_double(struct command_context *ctx, int index, double *out, con
     return false;
 }
 
+bool command_parse_cursor(struct slice text, uint64_t *cursor)
+{
+    size_t i = 0;
+    while (i < text.len && (text.ptr[i] == ' ' || (text.ptr[i] >= '\t' && text.ptr[i] <= '\r'))) i++;
+    bool negative = i < text.len && text.ptr[i] == '-';
+    if (i < text.len && (negative || text.ptr[i] == '+')) i++;
+    if (i == text.len || (negative && text.ptr[i] != '0')) return false; /* "-1" is a number, but no cursor */
+    uint64_t sum = 0;
+    for (; i < text.len; i++) {
+        unsigned digit = (unsigned)(text.ptr[i] - '0');
+        if (digit > 9 || __builtin_mul_overflow(sum, 10, &sum) || __builtin_add_overflow(sum, digit, &sum)) return false;
+    }
+    *cursor = negative ? 0 - sum : sum;
+    return true;
+}
+
 bool command_arg_is(const struct command_context *ctx, int index, const char *word)
 {
     return slice_is_word(ctx->argv[index], word);

@@ -48,7 +48,7 @@ struct command_context {
     /* Route "key": the key at the first key position, prepared by the executor (hash computed, caches warm). */
     struct key key;
     struct partition *partition;
-    /* Route "scan": how many partitions, from the cursor's on, may be walked in this call; 0: all of them. */
+    /* Route "scan": how many partitions, from the cursor's on, may be walked in this call; 0 (in EXEC): one. */
     uint16_t scan_partitions;
 };
 
@@ -73,6 +73,8 @@ bool command_arg_int_error(struct command_context *ctx, int index, int64_t *out,
 bool command_arg_range(struct command_context *ctx, int index, int64_t min, int64_t max, int64_t *out,
                        const char *error);
 bool command_arg_double(struct command_context *ctx, int index, double *out, const char *error); /* NULL: "value is not a valid float" */
+/* A SCAN cursor as C's strtoull() takes it: blanks, a sign and leading zeros are fine. Replies nothing. */
+bool command_parse_cursor(struct slice text, uint64_t *cursor);
 /* Case-insensitive comparison of argv[index] with an option word. */
 bool command_arg_is(const struct command_context *ctx, int index, const char *word);
 static inline bool slice_is_word(struct slice s, const char *word) /* case-insensitive */

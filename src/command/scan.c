@@ -116,14 +116,14 @@ void cmd_scan(struct command_context *ctx)
 {
     struct scan_options options;
     uint64_t cursor;
-    if (!number_parse_u64(ctx->argv[1].ptr, ctx->argv[1].len, &cursor)) {
+    if (!command_parse_cursor(ctx->argv[1], &cursor)) {
         reply_error(ctx->reply, "ERR invalid cursor");
         return;
     }
     if (!parse_scan_options(ctx, &options)) return;
     size_t start = reply_len(ctx->reply);
     struct scan_walk walk = {.reply = ctx->reply, .options = &options};
-    cursor = walk_from(ctx, cursor, ctx->scan_partitions ? ctx->scan_partitions : PARTITION_COUNT, &walk);
+    cursor = walk_from(ctx, cursor, ctx->scan_partitions ? ctx->scan_partitions : 1, &walk);
     put_before(ctx->reply, start, cursor, walk.shown);
 }
 

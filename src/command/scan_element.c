@@ -7,7 +7,7 @@
 
 bool element_scan_cursor(struct command_context *ctx, uint64_t *cursor)
 {
-    if (number_parse_u64(ctx->argv[2].ptr, ctx->argv[2].len, cursor)) return true;
+    if (command_parse_cursor(ctx->argv[2], cursor)) return true;
     reply_error(ctx->reply, "ERR invalid cursor");
     return false;
 }

@@ -25,7 +25,7 @@ static bool is_relaxed(const struct shard *shard)
 static uint16_t scan_partition(const struct slice *argv)
 {
     uint64_t cursor = 0;
-    number_parse_u64(argv[1].ptr, argv[1].len, &cursor); /* the handler refuses a bad one */
+    command_parse_cursor(argv[1], &cursor); /* the handler refuses a bad one */
     return (uint16_t)(cursor & (PARTITION_COUNT - 1));
 }
 
