@@ -98,6 +98,7 @@ static void unlink_session(struct shard *shard, struct session *s)
         return; /* a refused one was never linked */
     if (s->all_next) s->all_next->all_previous = s->all_previous;
     shard->session_count--;
+    if (UNLIKELY(shard->monitor_count)) monitor_remove(shard, s);
 }
 
 void clients_adopt(struct shard *shard, io_socket socket, uint64_t id, bool is_unix)
@@ -183,7 +184,8 @@ static bool give_up_watches(struct shard *shard, struct session *s)
 
 void clients_release_if_done(struct shard *shard, struct session *s)
 {
-    bool idle = s->inflight == 0 && !s->block && s->tail_len == 0 && !s->input;
+    /* A tail that is left then is half a command: the rest will not come. */
+    bool idle = s->inflight == 0 && !s->block && !s->input && !(s->flags & SESSION_READY);
     if (s->flags & SESSION_PEER_END && idle && !(s->flags & SESSION_CLOSING) && session_output_bytes(s) == 0)
         clients_close(shard, s);
     if (!(s->flags & SESSION_CLOSED) || s->flags & (SESSION_READY | SESSION_OUTPUT) || s == shard->executing) return;
@@ -366,6 +368,7 @@ void clients_take_session(struct shard *shard, struct session *s, io_socket sock
     s->detaching = false;
     s->moving_socket = IO_SOCKET_NONE;
     link_session(shard, s);
+    if (s->flags & SESSION_MONITOR) monitor_add(shard, s);
     count(shard, 1, 0);
     s->conn = io_attach(shard->io, socket, s);
     if (!s->conn) {

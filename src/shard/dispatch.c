@@ -118,6 +118,7 @@ static void call_here(struct shard *shard, struct session *session)
     struct command_context *ctx = &shard->ctx;
     size_t before = reply_len(ctx->reply);
     dispatch_call(shard, ctx);
+    if (UNLIKELY(shard->monitor_shards)) monitor_command(shard, session, ctx);
     if (UNLIKELY(is_quiet_reply(session))) {
         session->flags &= ~(uint32_t)SESSION_REPLY_SKIP;
         reply_truncate(ctx->reply, before);
@@ -341,6 +342,7 @@ static enum verdict run_scatter(struct shard *shard, struct session *session, co
             session->flags &= ~(uint32_t)SESSION_REPLY_SKIP;
             shard->command_stats[request->command->id].calls++;
             shard->stats.commands++;
+            if (UNLIKELY(shard->monitor_shards)) monitor_command(shard, session, &shard->ctx);
             return DONE;
         }
         scatter_send(shard, session->scatter);

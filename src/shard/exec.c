@@ -24,16 +24,21 @@ static bool refused(struct shard *shard, struct session *session, struct reply *
 }
 
 /* EXEC's own time is little: what its commands take is theirs, in the log and in the statistics. */
-static void count_exec(struct shard *shard)
+static void count_exec(struct shard *shard, const struct session *session, const struct slice *argv)
 {
-    shard->command_stats[command_lookup("exec", 4)->id].calls++;
+    const struct command *command = command_lookup("exec", 4);
+    shard->command_stats[command->id].calls++;
     shard->stats.commands++;
+    if (LIKELY(!shard->monitor_shards)) return;
+    struct command_context line = {.command = command, .argv = argv, .argc = 1, .db = session->db};
+    monitor_command(shard, session, &line);
 }
 
 bool exec_run(struct shard *shard, struct session *session)
 {
     struct session_multi *multi = &session->multi;
     struct reply *reply = session_reply(session);
+    const struct slice *argv = shard->ctx.argv;
     bool silent = session->flags & (SESSION_REPLY_OFF | SESSION_REPLY_SKIP);
     reply->resp = session->resp;
     if (multi->next == 0 && !session->scatter) {
@@ -41,7 +46,7 @@ bool exec_run(struct shard *shard, struct session *session)
         if (refused(shard, session, reply)) {
             if (silent) reply_truncate(reply, multi->reply_start);
             session->flags &= ~(uint32_t)SESSION_REPLY_SKIP;
-            count_exec(shard);
+            count_exec(shard, session, argv);
             end(shard, session);
             return true;
         }
@@ -63,11 +68,12 @@ bool exec_run(struct shard *shard, struct session *session)
             }
         }
         dispatch_call(shard, &shard->ctx);
+        if (UNLIKELY(shard->monitor_shards)) monitor_command(shard, session, &shard->ctx);
         scatter_free(session);
     }
     if (silent) reply_truncate(reply, multi->reply_start);
     session->flags &= ~(uint32_t)SESSION_REPLY_SKIP;
-    count_exec(shard);
+    count_exec(shard, session, argv);
     session->commands++;
     end(shard, session);
     return true;

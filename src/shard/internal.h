@@ -23,13 +23,15 @@ enum message_kind {
     MESSAGE_SESSION,   /* payload: a struct session with its socket in words[0] */
     MESSAGE_SOCKET,    /* words[0]: socket, words[1]: client id, words[2]: unix? */
     MESSAGE_RESHARD,   /* small: phase; words[0]: new shard count */
+    MESSAGE_FEED,      /* payload: lines for monitors, words[0] bytes; small: some were lost */
+    MESSAGE_MONITOR,   /* small: 1 feed me, 0 do not */
     MESSAGE_STOP,
     /* control lane: answers */
     MESSAGE_BATCH_DONE,
     MESSAGE_GRANT,  /* words: partitions; payload: the borrow */
     MESSAGE_RETURN, /* words: partitions */
     MESSAGE_SCATTER_DONE,
-    MESSAGE_TAKEN, /* answers SESSION, SOCKET */
+    MESSAGE_TAKEN, /* answers SESSION, SOCKET, FEED, MONITOR */
     MESSAGE_RESHARD_DONE,
     MESSAGE_NOTE, /* unsolicited and merged: token sessions have ended, words[0] is the net change of sessions */
 };
@@ -162,6 +164,13 @@ struct shard {
     char *reply_pool[REPLY_POOL_MAX];
     uint32_t reply_pool_count;
     struct command_context ctx;
+    /* MONITOR: sets of shards, one bit each */
+    uint64_t monitor_shards; /* have monitors: to be fed */
+    uint64_t feed_lost;      /* of these: lines did not fit */
+    uint64_t fed_by;         /* have been told to feed this shard */
+    struct reply feed[SHARDS_MAX];
+    struct session **monitors; /* of this shard */
+    uint32_t monitor_count;
     /* CLIENT PAUSE */
     int64_t pause_until_us;
     bool pause_writes_only;
@@ -298,6 +307,17 @@ void meter_spike(struct shard *shard, enum latency_event event, int64_t took_us)
 void meter_error(struct shard *shard, const struct reply *reply); /* its last error */
 void meter_reset(struct shard *shard);
 void meter_absorb(struct shard *shard, struct shard *ended); /* takes over what it counted */
+
+/* ---- monitor.c ---- */
+/* A command of a session is run, here or elsewhere: a line for all monitors. Only called when there are any. */
+void monitor_command(struct shard *shard, const struct session *session, const struct command_context *ctx);
+void monitor_step(struct shard *shard); /* once per turn */
+void monitor_fed(struct shard *shard, const struct message *message);
+void monitor_feed_to(struct shard *shard, uint16_t to, bool on);
+void monitor_add(struct shard *shard, struct session *session); /* a session that is one comes */
+void monitor_remove(struct shard *shard, const struct session *session);
+void monitor_limit(struct shard *shard, uint16_t count);
+void monitor_free(struct shard *shard);
 
 /* ---- memory.c ---- */
 /* Counts what a command changed: of one partition, or (NULL) of all. */

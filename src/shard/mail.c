@@ -138,6 +138,14 @@ static void take_data(struct shard *shard, const struct message *message)
         clients_take_session(shard, message->payload, (io_socket)message->words[0]);
         answer(shard, message->from, MESSAGE_TAKEN, NULL);
         break;
+    case MESSAGE_FEED:
+        monitor_fed(shard, message);
+        answer(shard, message->from, MESSAGE_TAKEN, NULL);
+        break;
+    case MESSAGE_MONITOR:
+        monitor_feed_to(shard, message->from, message->small);
+        answer(shard, message->from, MESSAGE_TAKEN, NULL);
+        break;
     case MESSAGE_RESHARD: reshard_message(shard, message); break;
     default: CHECK(!"a data message of a known kind");
     }

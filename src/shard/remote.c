@@ -135,6 +135,11 @@ bool remote_send(struct shard *shard, struct session *session, const struct requ
     session->last_command = request->command;
     session->flags &= ~(uint32_t)SESSION_REPLY_SKIP;
     shard->stats.hops++;
+    if (UNLIKELY(shard->monitor_shards)) {
+        struct command_context line = {
+            .command = request->command, .argv = argv, .argc = (int)request->argc, .db = session->db};
+        monitor_command(shard, session, &line);
+    }
     return true;
 }
 

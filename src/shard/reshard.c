@@ -69,6 +69,7 @@ static void route(struct shard *shard, uint16_t count, uint16_t actors)
         shard->state[p] = PARTITION_ELSEWHERE;
         partition_hold(shard->node->partitions[p], NULL);
     }
+    monitor_limit(shard, count);
     memory_sum(shard);
 }
 

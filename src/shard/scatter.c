@@ -16,12 +16,13 @@ const struct scatter_part *scatter_parts(struct command_context *ctx, uint16_t *
 void scatter_ask(struct command_context *ctx, scatter_run *run, void *argument)
 {
     struct shard *shard = ctx->shard;
-    struct scatter *scatter = calloc(1, sizeof *scatter + shard->actors * sizeof scatter->parts[0]);
+    /* Not all actors: those that leave after a reshard end at a time that others do not know. */
+    struct scatter *scatter = calloc(1, sizeof *scatter + shard->shard_count * sizeof scatter->parts[0]);
     CHECK(scatter && !ctx->session->scatter);
     scatter->session = ctx->session;
     scatter->run = run;
     scatter->argument = argument;
-    scatter->count = shard->actors;
+    scatter->count = shard->shard_count;
     for (int i = 0; i < scatter->count; i++) reply_init(&scatter->parts[i].bytes, ctx->reply->resp);
     ctx->session->scatter = scatter;
 }

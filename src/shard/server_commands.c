@@ -96,3 +96,19 @@ void cmd_shutdown(struct command_context *ctx)
     if (node->host.log) node->host.log(node->host.context, CONFIG_LOG_WARNING, "User requested shutdown...");
     node_stop(node, 0);
 }
+
+/* ---- CONFIG RESETSTAT ---- */
+
+static void reset_here(struct shard *shard, void *argument, struct scatter_part *part)
+{
+    meter_reset(shard);
+}
+
+void cmd_config_resetstat(struct command_context *ctx)
+{
+    uint16_t count;
+    if (scatter_parts(ctx, &count))
+        reply_ok(ctx->reply);
+    else
+        scatter_ask(ctx, reset_here, NULL);
+}

@@ -40,7 +40,10 @@ struct shard *shard_create(struct node *node, uint16_t index, struct io *io, con
                                     .expiry_ms = shard->expiry_ms, .next_expiry_ms = INT64_MAX};
     shard->lend_queue_end = &shard->lend_queue;
     shard->parked_end = &shard->parked;
-    for (int i = 0; i < SHARDS_MAX; i++) shard->credits[i] = DATA_SLOTS;
+    for (int i = 0; i < SHARDS_MAX; i++) {
+        shard->credits[i] = DATA_SLOTS;
+        reply_init(&shard->feed[i], 2);
+    }
     for (int p = 0; p < PARTITION_COUNT; p++) {
         shard->owner[p] = (uint8_t)node_owner((uint16_t)p, shard->shard_count);
         shard->expiry_ms[p] = INT64_MAX;
@@ -65,6 +68,7 @@ void shard_destroy(struct shard *shard)
     for (uint32_t i = 0; i < shard->reply_pool_count; i++) free(shard->reply_pool[i]);
     resp_args_free(&shard->args);
     slowlog_clear(&shard->slowlog);
+    monitor_free(shard);
     config_free(&shard->config);
     command_stats_destroy(shard->command_stats);
     free(shard->keys_when_lent);
@@ -271,6 +275,7 @@ bool shard_turn(struct shard *shard, int64_t max_wait_us)
     }
     execute(shard);
     if (shard->actors > 1) remote_flush(shard);
+    if (UNLIKELY(shard->monitor_shards | shard->fed_by | shard->monitor_count)) monitor_step(shard);
     clients_flush_output(shard);
     memory_expire(shard, shard->now_monotonic_us + SLICE_US);
     cron(shard);
