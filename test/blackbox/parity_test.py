@@ -210,6 +210,36 @@ def info_selection(t):
         equal(y, x, 'sections of INFO %s' % words)
 
 
+@suite.test
+def encodings_at_the_thresholds(t):
+    """OBJECT ENCODING of fresh values just below, at and above every threshold, one by one and grown step by step."""
+    a, b = both(t)
+    values = {b'string': [[b'x' * n] for n in (0, 1, 43, 44, 45, 200)] +
+              [[v] for v in (b'0', b'-1', b'007', b'9223372036854775807', b'9223372036854775808', b'-9223372036854775808',
+                             b'1.5', b' 1', b'10000', b'9999', b'12345678901234567890')],
+              b'set': [[b'%d' % i for i in range(n)] for n in (1, 511, 512, 513)] +
+                      [[b'm%d' % i for i in range(n)] for n in (1, 127, 128, 129)] +
+                      [[b'x' * n] for n in (63, 64, 65)] + [[b'1', b'2', b'x'], [b'%d' % i for i in range(200)] + [b'x']],
+              b'hash': [[w for i in range(n) for w in (b'f%d' % i, b'v')] for n in (1, 127, 128, 129, 511, 512, 513)] +
+                       [[b'f', b'x' * n] for n in (63, 64, 65)] + [[b'x' * n, b'v'] for n in (64, 65)],
+              b'zset': [[w for i in range(n) for w in (b'1', b'm%d' % i)] for n in (1, 127, 128, 129)] +
+                       [[b'1', b'x' * n] for n in (63, 64, 65)],
+              b'list': [[b'x' * k] * n for k in (1, 100, 1000, 8000) for n in (1, 7, 8, 9, 70, 80, 90, 128, 129, 600, 3000)] +
+                       [[b'x' * n] for n in (8000, 8192, 9000)]}
+    how = {b'string': b'SET', b'set': b'SADD', b'hash': b'HSET', b'zset': b'ZADD', b'list': b'RPUSH'}
+    step = {b'string': 1, b'set': 1, b'hash': 2, b'zset': 2, b'list': 1}
+    problems = []
+    for kind, contents in values.items():
+        for words in contents:
+            grown = [[how[kind], b'k'] + words[i:i + step[kind]] for i in range(0, len(words), step[kind])]
+            for commands in ([[how[kind], b'k'] + words], grown):
+                x, y = [c.pipeline([[b'DEL', b'k']] + commands + [[b'OBJECT', b'ENCODING', b'k']])[-1] for c in (a, b)]
+                if x != y:
+                    problems.append('%s of %d words, %d bytes each, %s: redis %r, here %r' % (
+                        kind.decode(), len(words), len(words[-1]), 'at once' if commands is not grown else 'grown', x[1], y[1]))
+    listed(problems, 'encodings differ')
+
+
 # Values that are the installation's own.
 CONFIG_OWN = {'port', 'dir', 'pidfile', 'logfile', 'unixsocket', 'bgsave-cpulist', 'server-cpulist', 'io-threads',
               'proc-title-template', 'daemonize', 'aof-rewrite-cpulist', 'bio-cpulist', 'save'}

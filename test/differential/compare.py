@@ -109,11 +109,13 @@ def _sort(command, ref, dut):
 
 
 # What Redis answers here depends on how a value came about, not only on what it is (an APPENDed string stays raw, a
-# SORTed small sorted set becomes a skiplist). --lenient-encodings counts such differences as not compared.
+# SORTed small sorted set becomes a skiplist). --lenient-encodings counts such differences as not compared, if a fresh
+# copy of the value has the same encoding on both servers.
 HISTORY_ENCODINGS = {frozenset(p) for p in ((b'raw', b'embstr'), (b'raw', b'int'), (b'embstr', b'int'),
                                             (b'skiplist', b'listpack'), (b'hashtable', b'listpack'),
                                             (b'hashtable', b'intset'), (b'listpack', b'intset'),
-                                            (b'quicklist', b'listpack'))}
+                                            (b'quicklist', b'listpack'), (b'listpackex', b'listpack'),
+                                            (b'listpackex', b'hashtable'))}
 options = {'lenient_encodings': False}
 
 RULES = {

@@ -65,25 +65,22 @@ class Side:
         self.admin = None
 
     def reset(self):
-        """An empty server and fresh connections."""
+        """Fresh connections to an empty server; True if it had to be started again because it was dead."""
+        died = not self.server.alive()
+        if died:
+            self.server.kill()
+            self.server.start()
+        self.finish()
+        self.conns = [Conn(self.server.port, timeout=REPLY_TIMEOUT_S) for _ in range(CONNECTIONS)]
+        return died
+
+    def finish(self):
+        """Closes the connections and empties the server: that, too, may not kill it."""
         for conn in self.conns + ([self.admin] if self.admin else []):
             conn.close()
-        for attempt in range(3):
-            if not self.server.alive():
-                self.server.kill()
-                self.server.start()
-            try:
-                self.admin = Conn(self.server.port, timeout=REPLY_TIMEOUT_S)
-                self.admin('FLUSHALL')
-                break
-            except (OSError, ConnectionClosed):
-                # It is dying of the sequence before, or hangs.
-                if attempt == 2:
-                    raise
-                time.sleep(0.3)
-                if attempt == 1:
-                    self.server.kill()
-        self.conns = [Conn(self.server.port, timeout=REPLY_TIMEOUT_S) for _ in range(CONNECTIONS)]
+        self.conns = []
+        self.admin = Conn(self.server.port, timeout=REPLY_TIMEOUT_S)
+        self.admin('FLUSHALL')
 
 
 class State:
@@ -99,6 +96,7 @@ class Pair:
     def __init__(self, dut, reference):
         self.dut = Side(dut)
         self.ref = Side(reference)
+        self.expect_alive = False                 # no failure is known that explains a dead server
         self.compared = 0                         # commands whose replies were compared
         self.not_compared = collections.Counter() # (command, reason) -> count
         self.by_command = collections.Counter()
@@ -109,13 +107,26 @@ class Pair:
 
     def run(self, steps):
         """Raises Mismatch at the first difference."""
-        self.dut.reset()
         self.ref.reset()
+        try:
+            died = self.dut.reset()
+        except (OSError, ConnectionClosed):
+            # It was dying, or hangs.
+            self.dut.server.kill()
+            self.dut.reset()
+            died = True
+        if died and self.expect_alive:
+            self.expect_alive = False
+            raise Mismatch('the server died between two sequences; its log ends:\n' + self.dut.server.log_tail(20),
+                           ('died between sequences',))
+        self.expect_alive = True
         self.states = [State() for _ in range(CONNECTIONS)]
         self.present = []
         try:
             self.walk(steps)
             self.compare_keyspaces()
+            self.present = [b'(connections', b'closed,', b'FLUSHALL)']
+            self.dut.finish()
         except (OSError, ConnectionClosed, ProtocolError, ValueError) as e:
             raise self.broken(self.present, e) from e
 
@@ -161,6 +172,7 @@ class Pair:
     def broken(self, command, error):
         what = 'no valid reply to %s: %s: %s' % (words_text(command), type(error).__name__, error)
         time.sleep(0.2)       # it may still be dying
+        self.expect_alive = False
         if not self.dut.server.alive():
             what += '\nthe server is dead (%s); its log ends:\n%s' % (
                 self.dut.server.how_it_ended(), self.dut.server.log_tail(30))
@@ -432,6 +444,21 @@ class Pair:
             for command, x, y in zip(lines, *both(lines)):
                 self.same(command, x, y)
 
+    def fresh_encodings(self, key, kind):
+        """The same contents built anew on both servers; the encodings of that."""
+        contents = flat(self.ref.admin.call(*self.reads(kind, key)[0])) if kind != b'string' else None
+        items = [item[1] for item in contents or ()]
+        if kind == b'string':
+            build = [b'SET', b'fresh copy', self.ref.admin(b'GET', key)]
+        elif kind == b'zset':
+            build = [b'ZADD', b'fresh copy'] + [w for i in range(0, len(items), 2) for w in (items[i + 1], items[i])]
+        else:
+            build = [{b'list': b'RPUSH', b'set': b'SADD', b'hash': b'HSET'}[kind], b'fresh copy'] + items
+        replies = []
+        for side in (self.ref, self.dut):
+            replies.append(side.admin.pipeline([build, [b'OBJECT', b'ENCODING', b'fresh copy'], [b'DEL', b'fresh copy']])[1])
+        return replies
+
     field_expiry = True
 
     @staticmethod
@@ -442,6 +469,10 @@ class Pair:
 
     def same(self, command, x, y, kind=b''):
         difference, reason = reply_difference(command, x, y)
+        if reason and command[0] == b'OBJECT':
+            x, y = self.fresh_encodings(command[2], kind)
+            if x != y:
+                difference = 'differs in a fresh copy'
         if reason and self.counting:
             self.not_compared['at the end', reason] += 1
         if difference:
