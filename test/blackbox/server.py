@@ -8,7 +8,7 @@ up when its log says "Ready to accept connections" and it answers PING. stop() s
 status of 0 and a log without a sanitizer's report; a server which died on its own fails the test that used it.
 
 The same class runs weft and any Redis-like peer; `is_weft` tells them apart (--version names the program).
-Servers are signalled by pid only. WEFT_TEST_PORT moves the range of ports.
+Servers are signalled by pid only. WEFT_TEST_PORT moves the range of ports; WEFT_KEEP keeps the folders.
 """
 import atexit
 import os
@@ -34,6 +34,7 @@ REPORTS = re.compile(rb'ERROR: (?:Address|Leak|Memory)Sanitizer|WARNING: ThreadS
                      rb'CHECK failed|REDIS BUG REPORT START')
 
 _running = set()
+_folders = set()
 
 
 class ServerFailed(Exception):
@@ -44,6 +45,9 @@ def _kill_leftovers():
     for process in list(_running):
         process.kill()
         process.wait()
+    if not os.environ.get('WEFT_KEEP'):
+        for folder in _folders:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 atexit.register(_kill_leftovers)
@@ -92,6 +96,7 @@ class Server:
         self.is_weft = 'weft' in self.version.lower()
         self.shards = shards if self.is_weft else None
         self.dir = tempfile.mkdtemp(prefix='weft-test-')
+        _folders.add(self.dir)
         self.log_path = os.path.join(self.dir, 'server.log')
         self.port = port
         self.args = [str(a) for a in args]

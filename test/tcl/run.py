@@ -19,8 +19,10 @@ run only with --all, which tells those that pass meanwhile.
 import argparse
 import collections
 import concurrent.futures
+import itertools
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -139,7 +141,9 @@ class Runner:
         self.folder = folder
         self.log_dir = log_dir
         self.shim = shim
-        self.ports = iter(range(servers.PORT_BASE + 100, servers.PORT_BASE + 900, 40))
+        ranges = list(range(servers.PORT_BASE + 100, servers.PORT_BASE + 900, 40))
+        random.shuffle(ranges)         # another run beside this one would try the same ports in the same order
+        self.ports = itertools.cycle(ranges)
         self.lock = threading.Lock()
 
     def run_unit(self, name):
@@ -161,7 +165,7 @@ class Runner:
     def _run_once(self, unit, done, seconds_left):
         """One client process. None when the unit ended; else the test it was in ('' if it made no progress)."""
         with self.lock:
-            base_port = next(self.ports, servers.PORT_BASE + 100)
+            base_port = next(self.ports)
         listener = socket.socket()
         listener.bind(('127.0.0.1', 0))
         listener.listen(1)
