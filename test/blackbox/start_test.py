@@ -81,9 +81,13 @@ def default_daemonize_of_the_stock_configuration(t):
     with open(pid_file) as f:
         pid = int(f.read())
     true(os.path.exists('/proc/%d' % pid), 'the pid file\'s process')
-    with Conn(s.port) as c:
-        equal(c.call('PING'), ('+', b'PONG'))
-        true(('process_id:%d\r\n' % pid).encode() in c('INFO', 'server'), 'INFO\'s process_id')
+    try:
+        with Conn(s.port) as c:
+            equal(c.call('PING'), ('+', b'PONG'))
+            true(('process_id:%d\r\n' % pid).encode() in c('INFO', 'server'), 'INFO\'s process_id')
+    except Exception:
+        os.kill(pid, signal.SIGKILL)     # nobody else would end it
+        raise
     os.kill(pid, signal.SIGTERM)
     wait_until(lambda: not os.path.exists('/proc/%d' % pid) or
                open('/proc/%d/stat' % pid).read().rsplit(')', 1)[1].split()[0] == 'Z', 15, 'the daemon ends')
