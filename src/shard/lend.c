@@ -90,7 +90,6 @@ void borrow_continue(struct shard *shard, struct borrow *borrow)
         session->block = SESSION_RUNNING;
         shard_set_ready(shard, session);
     }
-    if (session->flags & SESSION_CLOSED) clients_release_if_done(shard, session);
 }
 
 bool borrow_begin(struct shard *shard, struct session *session, struct bitmap256 wanted)
@@ -107,8 +106,11 @@ bool borrow_begin(struct shard *shard, struct session *session, struct bitmap256
 
 void borrow_granted(struct shard *shard, struct borrow *borrow, struct bitmap256 granted)
 {
+    struct session *session = borrow->session;
     take(shard, borrow, granted);
     borrow_continue(shard, borrow);
+    /* A session that is gone borrowed to give up its watches. */
+    if (session->flags & SESSION_CLOSED) clients_release_if_done(shard, session);
 }
 
 /* Gives everything back: own partitions are home at once, others travel with this turn's mail. */

@@ -169,7 +169,7 @@ static void wake_borrows(struct shard *shard)
     shard->borrow_waiters = NULL;
     for (struct borrow *next; waiting; waiting = next) {
         next = waiting->next;
-        borrow_continue(shard, waiting);
+        borrow_granted(shard, waiting, (struct bitmap256){0});
     }
 }
 
