@@ -13,8 +13,6 @@
  */
 #include "command/command.h"
 
-#include <errno.h>
-#include <math.h>
 #include <stdlib.h>
 
 #include "store/build.h"
@@ -257,16 +255,44 @@ static bool look_up(struct sort *sort, struct slice pattern, struct slice elemen
 
 /* ---- order ---- */
 
-/* As C's strtod takes it: leading blanks, hexadecimal, "inf"; the empty text is 0. */
+static size_t skip_digits(struct slice text, size_t at)
+{
+    while (at < text.len && text.ptr[at] >= '0' && text.ptr[at] <= '9') at++;
+    return at;
+}
+
+/* What Redis 8 takes for a number here: decimal with an optional sign, point and exponent, "inf", "infinity";
+ * nothing at all is 0. What is too large or small becomes infinite or 0. */
+static bool is_score(struct slice text)
+{
+    size_t at = text.len && (text.ptr[0] == '-' || text.ptr[0] == '+');
+    struct slice rest = {text.ptr + at, text.len - at};
+    if (text.len == 0 || slice_is_word(rest, "inf") || slice_is_word(rest, "infinity")) return true;
+    size_t digits = skip_digits(text, at) - at;
+    at += digits;
+    if (at < text.len && text.ptr[at] == '.') {
+        size_t end = skip_digits(text, at + 1);
+        digits += end - at - 1;
+        at = end;
+    }
+    if (digits && at < text.len && (text.ptr[at] | 0x20) == 'e') {
+        at++;
+        if (at < text.len && (text.ptr[at] == '-' || text.ptr[at] == '+')) at++;
+        size_t end = skip_digits(text, at);
+        return end > at && end == text.len;
+    }
+    return digits && at == text.len;
+}
+
 static bool parse_score(struct sort *sort, struct slice text, double *score)
 {
-    char *end, *copy = buffer_take(sort, text.len + 1);
+    if (!is_score(text)) return false;
+    char *copy = buffer_take(sort, text.len + 1);
     if (!copy) return true; /* `failed` says it */
     memcpy(copy, text.ptr, text.len);
     copy[text.len] = 0;
-    errno = 0;
-    *score = strtod(copy, &end);
-    return *end == 0 && errno != ERANGE && !isnan(*score);
+    *score = strtod(copy, NULL);
+    return true;
 }
 
 static bool weigh(struct sort *sort)
