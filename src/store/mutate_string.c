@@ -105,8 +105,8 @@ static bool store_shape(struct entry *entry, const struct shape *shape, int64_t 
     return true;
 }
 
-/* `shape` as shape_of() left it. */
-static int set_value(struct entry *entry, struct slice value, struct shape shape, int64_t deadline_ms)
+/* `shape` as shape_of() left it. Emits nothing. */
+static int store_value(struct entry *entry, struct slice value, struct shape shape, int64_t deadline_ms)
 {
     struct item_large large;
     if (shape.representation == ITEM_LARGE) {
@@ -119,6 +119,12 @@ static int set_value(struct entry *entry, struct slice value, struct shape shape
         if (shape.representation == ITEM_LARGE) slab_free(&entry->partition->slab, large.bytes, large.capacity);
         return VALUE_NO_MEMORY;
     }
+    return VALUE_OK;
+}
+
+static int set_value(struct entry *entry, struct slice value, struct shape shape, int64_t deadline_ms)
+{
+    if (store_value(entry, value, shape, deadline_ms) != VALUE_OK) return VALUE_NO_MEMORY;
     struct slice args[2] = {value, record_int(&deadline_ms)};
     entry_emit(entry, RECORD_STRING_SET, args, 2);
     return VALUE_OK;
@@ -248,10 +254,10 @@ int mutate_string_add(struct entry *entry, int64_t delta, int64_t result)
 
 int mutate_string_add_float(struct entry *entry, struct slice delta, struct slice result)
 {
-    CHECK(result.len <= ITEM_INLINE_MAX || !"longer than a long double");
-    struct shape shape = {ITEM_INLINE, (uint32_t)result.len, result.ptr, 0};
+    struct shape shape = {ITEM_LARGE, sizeof(struct item_large), NULL, 0}; /* up to 5,000 digits */
+    if (result.len <= ITEM_INLINE_MAX) shape = (struct shape){ITEM_INLINE, (uint32_t)result.len, result.ptr, 0};
     int64_t deadline_ms = entry->item ? item_deadline(entry->item) : ITEM_NO_DEADLINE;
-    if (!store_shape(entry, &shape, deadline_ms)) return VALUE_NO_MEMORY;
+    if (store_value(entry, result, shape, deadline_ms) != VALUE_OK) return VALUE_NO_MEMORY;
     struct slice args[2] = {delta, result};
     entry_emit(entry, RECORD_STRING_ADD_FLOAT, args, 2);
     return VALUE_OK;
