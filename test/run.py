@@ -39,6 +39,8 @@ SUITES = [
     ('concurrency-1', 300, ['test/blackbox/concurrency_test.py', '--server', '{server}', '--shards', '1'], False),
     ('concurrency-4', 300, ['test/blackbox/concurrency_test.py', '--server', '{server}', '--shards', '4'], False),
     ('concurrency-selftest', 300, ['test/blackbox/selftest.py'], False),
+    ('dump', 300, ['test/blackbox/dump_test.py', '--server', '{server}', '--shards', '2'], False),
+    ('string', 300, ['test/blackbox/string_test.py', '--server', '{server}', '--shards', '2'], False),
     ('parity', 200, ['test/blackbox/parity_test.py', '--server', '{server}'], False),
     ('config', 300, ['test/blackbox/config_test.py', '--server', '{server}', '--shards', '3'], False),
     ('start', 300, ['test/blackbox/start_test.py', '--server', '{server}'], False),
