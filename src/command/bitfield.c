@@ -201,16 +201,15 @@ static bool parse_operations(struct command_context *ctx, struct operations *ops
 
 /* ---- running ---- */
 
-/* Makes the string reach the last bit that will be written, and its bytes editable. */
-static int grow(struct entry *entry, uint64_t last_bit)
-{
-    uint64_t last_byte = last_bit >> 3;
-    if (entry->item && entry_string_len(entry) > last_byte) return mutate_string_edit(entry);
-    return mutate_string_write(entry, last_byte, SLICE("\0"));
-}
+struct run {
+    struct entry entry;
+    bool grown;           /* then even a write of what is there already counts as a change */
+    uint64_t covered_len; /* the string up to here is in change records */
+};
 
-static int run_one(struct command_context *ctx, const struct operation *op, struct entry *entry)
+static int run_one(struct command_context *ctx, const struct operation *op, struct run *run)
 {
+    struct entry *entry = &run->entry;
     char scratch[NUMBER_I64_MAX + 1], bytes[WINDOW_BYTES];
     struct slice string = entry->item ? entry_string(entry, scratch) : SLICE("");
     window w = window_load(string, op->offset);
@@ -225,25 +224,37 @@ static int run_one(struct command_context *ctx, const struct operation *op, stru
         return VALUE_OK;
     }
     reply_integer(ctx->reply, answer);
-    if (new_bits == old_bits) return VALUE_OK;
+    if (new_bits == old_bits && !run->grown) return VALUE_OK;
     size_t n = window_put(w, op, new_bits, bytes);
-    return mutate_string_write(entry, op->offset >> 3, (struct slice){bytes, n});
+    uint64_t at = op->offset >> 3;
+    if (at + n > run->covered_len) run->covered_len = at + n;
+    return mutate_string_write(entry, at, (struct slice){bytes, n});
 }
 
-static void run(struct command_context *ctx, const struct operations *ops)
+/* Makes room for all writes at once, so that none of them fails later. */
+static int prepare(struct run *run, uint64_t len)
 {
-    struct entry entry;
-    bool opened = ops->writes ? command_open_typed(ctx, 1, ITEM_STRING, &entry)
-                              : command_open_read_typed(ctx, 1, ITEM_STRING, &entry);
+    run->covered_len = run->entry.item ? entry_string_len(&run->entry) : 0;
+    run->grown = len > run->covered_len;
+    return mutate_string_prepare(&run->entry, len);
+}
+
+static void run_all(struct command_context *ctx, const struct operations *ops)
+{
+    struct run run = {.grown = false};
+    bool opened = ops->writes ? command_open_typed(ctx, 1, ITEM_STRING, &run.entry)
+                              : command_open_read_typed(ctx, 1, ITEM_STRING, &run.entry);
     if (!opened) return;
-    size_t reply_start = reply_len(ctx->reply);
-    int result = ops->writes ? grow(&entry, ops->last_bit) : VALUE_OK;
+    uint64_t len = (ops->last_bit >> 3) + 1;
+    if (ops->writes && prepare(&run, len) != VALUE_OK) {
+        command_out_of_memory(ctx);
+        return;
+    }
     reply_array(ctx->reply, ops->count);
-    for (size_t i = 0; i < ops->count && result == VALUE_OK; i++)
-        result = run_one(ctx, &ops->items[i], &entry);
-    if (result == VALUE_OK) return;
-    reply_truncate(ctx->reply, reply_start);
-    command_out_of_memory(ctx);
+    for (size_t i = 0; i < ops->count; i++) CHECK(run_one(ctx, &ops->items[i], &run) == VALUE_OK);
+    /* Operations that failed leave their zeros behind all the same. */
+    if (run.grown && run.covered_len < len)
+        CHECK(mutate_string_write(&run.entry, len - 1, (struct slice){"", 1}) == VALUE_OK);
 }
 
 static void bitfield(struct command_context *ctx, bool read_only)
@@ -256,7 +267,7 @@ static void bitfield(struct command_context *ctx, bool read_only)
         if (read_only && ops.writes)
             reply_error(ctx->reply, "ERR BITFIELD_RO only supports the GET subcommand");
         else
-            run(ctx, &ops);
+            run_all(ctx, &ops);
     }
     free(ops.items);
 }

@@ -63,7 +63,7 @@ void cmd_setbit(struct command_context *ctx)
         byte = (uint8_t)(bit ? byte | mask : byte & ~mask);
         result = mutate_string_write(&entry, at, (struct slice){(const char *)&byte, 1});
     } else {
-        result = mutate_string_edit(&entry);
+        result = mutate_string_prepare(&entry, string.len);
     }
     if (result != VALUE_OK)
         command_out_of_memory(ctx);

@@ -31,8 +31,9 @@ int mutate_string_set_as(struct entry *entry, struct slice value, enum item_repr
                          int64_t deadline_ms);
 /* Zero-fills up to offset. The deadline stays. APPEND, SETRANGE, SETBIT, BITFIELD. */
 int mutate_string_write(struct entry *entry, uint64_t offset, struct slice bytes);
-/* Turns a present string into one that was edited ("raw"), as a write that changes no bit does. No change, no record. */
-int mutate_string_edit(struct entry *entry);
+/* Makes a string, present or not, one that was edited ("raw") and at least `len` bytes long, with zeros behind its own.
+ * No record: a write that covers what was added must follow if anything was. */
+int mutate_string_prepare(struct entry *entry, uint64_t len);
 int mutate_string_add(struct entry *entry, int64_t delta, int64_t result);
 int mutate_string_add_float(struct entry *entry, struct slice delta, struct slice result);
 

@@ -235,11 +235,9 @@ int mutate_string_write(struct entry *entry, uint64_t offset, struct slice bytes
     return VALUE_OK;
 }
 
-int mutate_string_edit(struct entry *entry)
+int mutate_string_prepare(struct entry *entry, uint64_t len)
 {
-    enum item_representation representation = item_representation(entry->item);
-    if (representation == ITEM_RAW || representation == ITEM_LARGE) return VALUE_OK;
-    return make_editable(entry, entry_string_len(entry)) ? VALUE_OK : VALUE_NO_MEMORY;
+    return make_editable(entry, len) ? VALUE_OK : VALUE_NO_MEMORY;
 }
 
 int mutate_string_add(struct entry *entry, int64_t delta, int64_t result)
