@@ -286,6 +286,8 @@ static bool is_score(struct slice text)
 
 static bool parse_score(struct sort *sort, struct slice text, double *score)
 {
+    const char *nul = memchr(text.ptr, 0, text.len); /* Redis's text ends there */
+    if (nul) text.len = (size_t)(nul - text.ptr);
     if (!is_score(text)) return false;
     char *copy = buffer_take(sort, text.len + 1);
     if (!copy) return true; /* `failed` says it */
