@@ -391,10 +391,16 @@ bool number_double_to_i64(double value, int64_t *out) {
 
 size_t number_format_double(char *buf, double value) {
     int64_t whole;
-    if (number_double_to_i64(value, &whole)) {
-        if (whole != 0 || !signbit(value)) return number_format_i64(buf, whole);
+    if (number_double_to_i64(value, &whole) && whole != 0) return number_format_i64(buf, whole);
+    return number_format_shortest(buf, value);
+}
+
+size_t number_format_shortest(char *buf, double value) {
+    if (value == 0) {
         memcpy(buf, "-0", 2);
-        return 2;
+        if (signbit(value)) return 2;
+        buf[0] = '0';
+        return 1;
     }
     if (isnan(value)) {
         memcpy(buf, "nan", 3);

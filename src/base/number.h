@@ -32,6 +32,8 @@ uint32_t number_digits_u64(uint64_t value); /* decimal digits; 1 for 0 */
  * always read back to the same double, and are the fewest in all but 0.1 % of cases), "1e+20", "inf", "-inf",
  * "nan", "-0". */
 size_t number_format_double(char *buf, double value);
+/* The same, but integers get those digits, too: "1e+17". */
+size_t number_format_shortest(char *buf, double value);
 /* The integer that `value` is, if it is one that converts without loss. */
 bool number_double_to_i64(double value, int64_t *out);
 

@@ -56,6 +56,11 @@ void session_set_text(struct slice *text, struct slice value)
     *text = (struct slice){copy, value.len};
 }
 
+bool session_is_local(const struct session *s)
+{
+    return s->flags & SESSION_UNIX || strncmp(s->address, "127.", 4) == 0 || strncmp(s->address, "[::1]", 5) == 0;
+}
+
 /* ---- input ---- */
 
 #define TAIL_MIN 256

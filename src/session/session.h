@@ -172,6 +172,8 @@ void session_unwatch(struct session *session, struct partition *const *partition
 /* True when a watched key has changed; their partitions are held. */
 bool session_watch_is_dirty(const struct session *session, struct partition *const *partitions);
 
+/* Does its client run on this machine? */
+bool session_is_local(const struct session *session);
 /* Replies the error when a client name has bytes that Redis refuses. */
 bool session_name_is_valid(struct command_context *ctx, struct slice name);
 void session_set_text(struct slice *text, struct slice value); /* malloc'ed copy */

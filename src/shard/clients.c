@@ -119,8 +119,7 @@ void clients_adopt(struct shard *shard, io_socket socket, uint64_t id, bool is_u
     io_local_address(conn, s->local_address);
     if (shard->config.tcp_keepalive_s && !is_unix) io_set_keepalive(conn, (int)shard->config.tcp_keepalive_s);
     link_session(shard, s);
-    bool is_loopback = is_unix || strncmp(s->address, "127.", 4) == 0 || strncmp(s->address, "[::1]", 5) == 0;
-    if (shard->config.protected_mode && shard->config.requirepass.len == 0 && !is_loopback) {
+    if (shard->config.protected_mode && shard->config.requirepass.len == 0 && !session_is_local(s)) {
         reply_error(&s->out, "DENIED weft runs in protected mode: no password is set and this client does not come "
                              "from the loopback interface. Set a password (requirepass), or switch protected-mode "
                              "off, or connect from the same machine.");

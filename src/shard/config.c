@@ -67,12 +67,6 @@ static struct change *change_create(struct node *node, const struct config_match
     return change;
 }
 
-static bool is_local(const struct session *session)
-{
-    return session->flags & SESSION_UNIX || strncmp(session->address, "127.", 4) == 0 ||
-           strncmp(session->address, "[::1]", 5) == 0;
-}
-
 static void note(void *context, const char *sentence)
 {
     struct node *node = context;
@@ -110,7 +104,7 @@ static void ask(struct command_context *ctx)
     }
     struct config_loader notes = {.context = shard->node, .note = note};
     enum config_allow allow = ctx->config->enable_protected_configs;
-    bool may = allow == CONFIG_ALLOW_YES || (allow == CONFIG_ALLOW_LOCAL && is_local(ctx->session));
+    bool may = allow == CONFIG_ALLOW_YES || (allow == CONFIG_ALLOW_LOCAL && session_is_local(ctx->session));
     char error[CONFIG_ERROR_MAX] = "", reason[CONFIG_ERROR_MAX];
     const char *name = NULL;
     struct config next;

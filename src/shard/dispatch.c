@@ -179,6 +179,13 @@ static bool is_transaction_control(const struct command *command)
     return h == cmd_exec || h == cmd_discard || h == cmd_multi || h == cmd_watch || h == cmd_quit || h == cmd_reset;
 }
 
+/* DEBUG is the one protected command that there is. */
+static bool may_debug(const struct shard *shard, const struct session *session)
+{
+    enum config_allow allow = shard->config.enable_debug_command;
+    return allow == CONFIG_ALLOW_YES || (allow == CONFIG_ALLOW_LOCAL && session_is_local(session));
+}
+
 /* NULL when the command may run. */
 static const char *reason_to_refuse(struct shard *shard, struct session *session, const struct request *request,
                                     char *buf, size_t buf_len)
@@ -195,6 +202,10 @@ static const char *reason_to_refuse(struct shard *shard, struct session *session
     }
     if (!(session->flags & SESSION_AUTHENTICATED) && !(command->flags & COMMAND_NO_AUTH))
         return "NOAUTH Authentication required.";
+    if (UNLIKELY(command->flags & COMMAND_PROTECTED) && !may_debug(shard, session))
+        return "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it "
+               "from a local connection, otherwise you need to set this option in the configuration file, and then "
+               "restart the server.";
     if (UNLIKELY(shard->config.maxmemory_bytes != 0)) {
         unsigned flags = command->flags;
         if (command->handler == cmd_exec) flags |= session->multi.any_flags;

@@ -15,10 +15,8 @@ struct node *node_create(const struct node_host *host, const struct config *conf
     prng_seed(&prng, seed);
     node->hash_seed = prng_next(&prng);
     node->random_seed = prng_next(&prng);
-    for (int i = 0; i < 40; i += 8) {
-        uint64_t word = prng_next(&prng);
-        for (int j = 0; j < 8; j++) node->run_id[i + j] = "0123456789abcdef"[word >> (4 * j) & 15];
-    }
+    node_write_id(prng_next(&prng), node->run_id);
+    atomic_init(&node->replication_seed, prng_next(&prng));
     atomic_init(&node->shard_count, (uint16_t)config->shards);
     node->partition_array = aligned_alloc(64, PARTITION_COUNT * sizeof *node->partition_array);
     for (uint16_t p = 0; p < PARTITION_COUNT; p++) {
@@ -34,6 +32,17 @@ struct node *node_create(const struct node_host *host, const struct config *conf
     node_count_memory(node, (int64_t)(sizeof *node + PARTITION_COUNT * sizeof *node->partition_array +
                                       PARTITION_COUNT * (size_t)(config->databases - 1) * sizeof(struct keyspace)));
     return node;
+}
+
+void node_write_id(uint64_t seed, char id[NODE_ID_LEN + 1])
+{
+    struct prng prng;
+    prng_seed(&prng, seed);
+    for (int i = 0; i < NODE_ID_LEN; i += 8) {
+        uint64_t word = prng_next(&prng);
+        for (int j = 0; j < 8; j++) id[i + j] = "0123456789abcdef"[word >> (4 * j) & 15];
+    }
+    id[NODE_ID_LEN] = 0;
 }
 
 void node_count_memory(struct node *node, int64_t bytes)

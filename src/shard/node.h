@@ -63,6 +63,8 @@ struct node {
     int exit_status;
     _Atomic uint64_t config_stamp; /* grows with each CONFIG SET */
     _Atomic uint64_t slowlog_next_id;
+    _Atomic uint64_t replication_seed;            /* of the replication id */
+    _Atomic bool active_expire_off, cron_paused; /* DEBUG */
     uint64_t hash_seed, random_seed;
     int64_t started_us; /* wall clock */
     int64_t process_id;
@@ -84,6 +86,10 @@ bool node_add_rings(struct node *node, uint16_t index);
 
 /* Memory that the node takes for itself (negative: gives back): counted in the budget's use. */
 void node_count_memory(struct node *node, int64_t bytes);
+
+/* 40 hexadecimal digits. */
+#define NODE_ID_LEN 40
+void node_write_id(uint64_t seed, char id[NODE_ID_LEN + 1]);
 
 /* Asks all actors to close their sessions and end. Any thread. */
 void node_stop(struct node *node, int exit_status);

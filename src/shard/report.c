@@ -55,6 +55,7 @@ static void count_partitions(const struct shard *shard, const struct question *q
             databases[db].keys += keys;
             databases[db].expires +=
                 live ? partition_expires(partition, (uint8_t)db) : shard->keys_when_lent[db][p].expires;
+            if (live) databases[db].table_bytes += partition_table_bytes(partition, (uint8_t)db);
             out->keys += keys;
         }
     }
@@ -222,6 +223,7 @@ struct report *report_collect(const struct command_context *ctx, const struct sc
             at = take(at, &database, sizeof database);
             report->databases[db].keys += database.keys;
             report->databases[db].expires += database.expires;
+            report->databases[db].table_bytes += database.table_bytes;
         }
         if (parts[i].numbers[0] & REPORT_COMMANDS) at = add_commands(report, at);
         if (parts[i].numbers[0] & REPORT_ERRORS) at = add_errors(report, at);

@@ -28,7 +28,7 @@ struct report_numbers {
 };
 
 struct report_database {
-    uint64_t keys, expires;
+    uint64_t keys, expires, table_bytes;
 };
 
 enum report_part {

@@ -1,4 +1,4 @@
-/* Commands about the process: TIME, ROLE, LASTSAVE, LOLWUT, SHUTDOWN. Tests:
+/* Commands about the process: TIME, ROLE, LASTSAVE, LOLWUT, SHUTDOWN, CONFIG RESETSTAT, MEMORY PURGE. Tests:
  * test/blackbox/server_commands_test.py. */
 #include "shard/internal.h"
 
@@ -111,4 +111,21 @@ void cmd_config_resetstat(struct command_context *ctx)
         reply_ok(ctx->reply);
     else
         scatter_ask(ctx, reset_here, NULL);
+}
+
+/* ---- MEMORY PURGE ---- */
+
+static void purge_here(struct shard *shard, void *argument, struct scatter_part *part)
+{
+    for (int p = 0; p < PARTITION_COUNT; p++)
+        if (shard->state[p] == PARTITION_HOME) slab_trim(&shard->node->partitions[p]->slab);
+}
+
+void cmd_memory_purge(struct command_context *ctx)
+{
+    uint16_t count;
+    if (scatter_parts(ctx, &count))
+        reply_ok(ctx->reply);
+    else
+        scatter_ask(ctx, purge_here, NULL);
 }

@@ -203,6 +203,7 @@ static void cron(struct shard *shard)
 {
     if (shard->now_monotonic_us < shard->next_cron_us) return;
     shard->next_cron_us = shard->now_monotonic_us + CRON_US;
+    if (UNLIKELY(atomic_load_explicit(&shard->node->cron_paused, memory_order_relaxed))) return;
     clients_cron(shard);
     memory_sum(shard);
     meter_cron(shard);
@@ -221,6 +222,7 @@ static void read_time(struct shard *shard)
     shard->now_monotonic_us = io_monotonic_us(shard->io);
     shard->env.now_ms = shard->now_us / 1000;
     shard->ctx.now_ms = shard->env.now_ms;
+    shard->active_expire_off = atomic_load_explicit(&shard->node->active_expire_off, memory_order_relaxed);
     meter_turn_begin(shard);
 }
 
@@ -277,6 +279,7 @@ bool shard_turn(struct shard *shard, int64_t max_wait_us)
     if (shard->actors > 1) remote_flush(shard);
     if (UNLIKELY(shard->monitor_shards | shard->fed_by | shard->monitor_count)) monitor_step(shard);
     clients_flush_output(shard);
+    memory_turn(shard);
     memory_expire(shard, shard->now_monotonic_us + SLICE_US);
     cron(shard);
     meter_turn_end(shard);

@@ -71,6 +71,11 @@ uint64_t partition_expires(const struct partition *partition, uint8_t db)
     return partition_keyspace_const(partition, db)->expires;
 }
 
+uint64_t partition_table_bytes(const struct partition *partition, uint8_t db)
+{
+    return table_memory(&partition_keyspace_const(partition, db)->table);
+}
+
 /* ---- look-up ---- */
 
 /* memcmp without the call for keys of usual length: the last eight bytes overlap the ones before. */

@@ -92,6 +92,8 @@ static inline void partition_hold(struct partition *partition, struct store_env 
 uint64_t partition_memory(const struct partition *partition); /* bytes in use, accounted */
 uint64_t partition_keys(const struct partition *partition, uint8_t db);
 uint64_t partition_expires(const struct partition *partition, uint8_t db);
+/* Of partition_memory: what the table of a database takes to find its keys. */
+uint64_t partition_table_bytes(const struct partition *partition, uint8_t db);
 
 /* ---- keys ---- */
 struct key {

@@ -156,10 +156,12 @@ static void threads(struct info *info)
 
 static void replication(struct info *info)
 {
+    char id[NODE_ID_LEN + 1];
+    node_write_id(atomic_load(&((struct node *)(uintptr_t)info->node)->replication_seed), id);
     info_line(info, "role:master");
     info_line(info, "connected_slaves:0");
     info_line(info, "master_failover_state:no-failover");
-    info_line(info, "master_replid:%s", info->node->run_id);
+    info_line(info, "master_replid:%s", id);
     info_line(info, "master_replid2:%040d", 0);
     info_line(info, "master_repl_offset:0");
     info_line(info, "second_repl_offset:-1");
@@ -271,8 +273,6 @@ void cmd_info(struct command_context *ctx)
     struct info info = {.out = &text, .ctx = ctx, .config = ctx->config, .node = node, .report = report};
     io_usage(shard_io(ctx->shard), &info.usage);
     info.now_us = shard_now_us(ctx->shard);
-    info.used_bytes = (uint64_t)atomic_load(&((struct node *)(uintptr_t)node)->budget.used_bytes);
-    info.startup_bytes = (uint64_t)atomic_load(&((struct node *)(uintptr_t)node)->startup_bytes);
     write_sections(&info, wanted);
     reply_verbatim(ctx->reply, "txt", text.begin, reply_len(&text));
     reply_free(&text);

@@ -14,7 +14,6 @@ struct info {
     const struct report *report;
     struct io_usage usage;
     int64_t now_us;
-    uint64_t used_bytes, startup_bytes;
 };
 
 typedef void info_section(struct info *info);
