@@ -178,6 +178,7 @@ struct shard {
     uint64_t used_bytes;  /* of its partitions */
     int64_t leased_bytes; /* reported to the budget */
     uint64_t evict_cursor;
+    bool others_woken;
     /* periodic work */
     int64_t next_cron_us;
     int64_t expiry_ms[PARTITION_COUNT]; /* next deadline of each */
@@ -324,7 +325,8 @@ void monitor_free(struct shard *shard);
 void memory_changed(struct shard *shard, const struct partition *partition);
 void memory_sum(struct shard *shard);
 void memory_note_lent(struct shard *shard, uint16_t partition);
-bool memory_make_room(struct shard *shard);    /* false: over the limit and nothing can be evicted */
+bool memory_make_room(struct shard *shard); /* false: writes have to be refused */
+void memory_turn(struct shard *shard);      /* once per turn: this shard's share of an eviction */
 void memory_expire(struct shard *shard, int64_t deadline_us);
 
 /* ---- listen.c ---- */

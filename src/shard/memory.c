@@ -2,12 +2,13 @@
  *
  * Accounting: a partition counts the bytes of its slab exactly, a session those of its buffers. A shard sums its own and
  * reports the difference to the node's budget, one atomic add; `maxmemory` is compared with the budget's total, so a
- * shard that holds everything may use everything. When the total is above the limit, each shard that wants to write evicts
- * from its own partitions; one that has nothing to evict leaves it to the others (they look at every turn) and refuses
- * writes only if the total stays above. */
+ * shard that holds everything may use everything. When the total is above the limit, each shard evicts from its own
+ * partitions, at every turn. One that has not enough to evict wakes the others and goes on up to 1 % above the limit;
+ * beyond that, or without an evicting policy, writes are refused. */
 #include "shard/internal.h"
 
 #define EVICT_TRIES 512 /* keys in one go; more next turn */
+#define SLACK_PART  100 /* 1/100 of maxmemory */
 
 static uint64_t sum_partitions(struct shard *shard)
 {
@@ -75,6 +76,15 @@ void memory_changed(struct shard *shard, const struct partition *partition)
     atomic_fetch_add_explicit(&shard->node->budget.used_bytes, change, memory_order_relaxed);
 }
 
+/* They see the excess in their own turns; once per turn of ours is enough. */
+static void wake_others(struct shard *shard)
+{
+    if (shard->others_woken) return;
+    shard->others_woken = true;
+    for (uint16_t i = 0; i < shard->actors; i++)
+        if (i != shard->index) io_wake(shard->node->shards[i]->io);
+}
+
 bool memory_make_room(struct shard *shard)
 {
     if (excess(shard) <= 0) return true;
@@ -86,7 +96,15 @@ bool memory_make_room(struct shard *shard)
     int64_t took_us = io_monotonic_us(shard->io) - start_us;
     shard->stats.evict_us += (uint64_t)took_us;
     meter_spike(shard, LATENCY_EVICTION_CYCLE, took_us);
-    return excess(shard) <= 0;
+    int64_t left = excess(shard);
+    if (left > 0) wake_others(shard);
+    return left <= (int64_t)(shard->config.maxmemory_bytes / SLACK_PART);
+}
+
+void memory_turn(struct shard *shard)
+{
+    shard->others_woken = false;
+    if (shard->config.maxmemory_bytes && excess(shard) > 0) memory_make_room(shard);
 }
 
 /* ---- expiry ---- */
