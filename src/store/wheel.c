@@ -6,7 +6,8 @@
  */
 #include "store/wheel.h"
 
-#define LEVEL_BITS 6
+#define LEVEL_BITS  6
+#define FIRST_LOOKS 32 /* items of one slot that wheel_first compares */
 #define HORIZON_MS (1LL << (LEVEL_BITS * WHEEL_LEVELS))
 
 static slab_handle *slots_of(const struct wheel *wheel, struct slab *slab)
@@ -120,7 +121,8 @@ slab_handle wheel_first(const struct wheel *wheel, struct slab *slab)
         if (!ahead && level == WHEEL_LEVELS - 1) ahead = bits;
         if (!ahead) continue;
         slab_handle best = slots_of(wheel, slab)[level * 64 + (unsigned)__builtin_ctzll(ahead)];
-        for (slab_handle at = best; at; at = item_expiry(slab_ptr(slab, at)).next)
+        int looks = FIRST_LOOKS;
+        for (slab_handle at = best; at && looks--; at = item_expiry(slab_ptr(slab, at)).next)
             if (item_deadline(slab_ptr(slab, at)) < item_deadline(slab_ptr(slab, best))) best = at;
         return best;
     }

@@ -39,7 +39,7 @@ void wheel_moved(struct wheel *wheel, struct slab *slab, slab_handle item);
 /* Takes one item out that is due at `now_ms`; 0 when there is none. Moves items to lower levels on its way, at most
  * `*steps` of them (decremented; when it reaches 0 the answer is 0 although more may be due). */
 slab_handle wheel_pop(struct wheel *wheel, struct slab *slab, int64_t now_ms, int *steps);
-/* An item with the earliest deadline (looks through one slot's list); 0 when empty. */
+/* An item of the first occupied slot: the earliest of some of them, so near to the earliest of all; 0 when empty. */
 slab_handle wheel_first(const struct wheel *wheel, struct slab *slab);
 /* A time not later than the earliest filing time; INT64_MAX when empty. */
 int64_t wheel_next_ms(const struct wheel *wheel);
