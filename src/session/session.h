@@ -49,6 +49,7 @@ enum session_flag {
     SESSION_MOVING = 1 << 13,   /* on its way to another shard */
     SESSION_PEER_END = 1 << 14, /* the peer sent FIN; close when its commands are answered */
     SESSION_MONITOR_SOON = 1 << 15, /* MONITOR is not answered yet */
+    SESSION_RESHARDS = 1 << 16,     /* its CONFIG SET shards is under way and not answered yet */
 };
 
 struct session_pending {

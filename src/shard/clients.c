@@ -335,8 +335,9 @@ void clients_detach_if_quiet(struct shard *shard, struct session *s)
 {
     if (s->flags & (SESSION_CLOSING | SESSION_READY | SESSION_OUTPUT | SESSION_CLOSE_AFTER_REPLY)) return;
     if (s->detaching || s->inflight || s->borrow || s->scatter || s->sending || s->pending || s->input ||
-        reply_len(&s->out) || s->block)
+        reply_len(&s->out) || (s->block && s->block != SESSION_WAITS_RESHARD))
         return;
+    stop_waiting(shard, s); /* goes on waiting where it arrives */
     s->detaching = true;
     io_detach(s->conn);
 }

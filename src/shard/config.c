@@ -19,7 +19,7 @@ struct change {
     struct slice words[];
 };
 
-enum { PART_LISTEN_FAILED, PART_RESHARD_FAILED }; /* numbers of shard 0's part */
+enum { PART_LISTEN_FAILED, PART_RESHARD_FAILED, PART_RESHARDS }; /* numbers of shard 0's part */
 
 /* ---- on every shard ---- */
 
@@ -38,6 +38,7 @@ static void follow(struct shard *shard, void *argument, struct scatter_part *par
         part->numbers[PART_LISTEN_FAILED] = listens_elsewhere && listen_again(shard, &old) != 0;
         config_text_set(&was, SLICE(""));
         config_text_set(&is, SLICE(""));
+        part->numbers[PART_RESHARDS] = old.shards != config->shards;
         if (old.shards != config->shards)
             part->numbers[PART_RESHARD_FAILED] = !reshard_begin(shard, (uint16_t)config->shards);
         if (shard->node->host.configured) shard->node->host.configured(shard->node->host.context, config);
@@ -139,7 +140,11 @@ void cmd_config_set(struct command_context *ctx)
     else if (parts[0].numbers[PART_RESHARD_FAILED])
         config_set_error(error, "shards", "no memory or threads for that many");
     else {
-        reply_ok(ctx->reply);
+        /* A transaction holds partitions, which a reshard waits for: there it begins after EXEC. */
+        if (parts[0].numbers[PART_RESHARDS] && !ctx->in_multi)
+            ctx->session->flags |= SESSION_RESHARDS; /* answered by dispatch.c when it is done */
+        else
+            reply_ok(ctx->reply);
         return;
     }
     reply_error(ctx->reply, error);

@@ -340,6 +340,17 @@ static enum verdict run_on_session(struct shard *shard, struct session *session,
     return DONE;
 }
 
+/* CONFIG SET shards is answered when all is done; until then the session may itself move to another shard. */
+static enum verdict await_reshard(struct shard *shard, struct session *session)
+{
+    if (atomic_load(&shard->node->resharding))
+        return wait_for(session, &shard->reshard_waiters, SESSION_WAITS_RESHARD);
+    session->flags &= ~(uint32_t)SESSION_RESHARDS;
+    struct reply *reply = session_reply(session);
+    if (!is_quiet_reply(session)) reply_ok(reply);
+    return DONE;
+}
+
 static enum verdict run_scatter(struct shard *shard, struct session *session, const struct request *request,
                                 const struct slice *argv)
 {
@@ -362,6 +373,7 @@ static enum verdict run_scatter(struct shard *shard, struct session *session, co
         return wait_for(session, NULL, SESSION_WAITS_SCATTER);
     call_here(shard, session);
     scatter_free(session);
+    if (UNLIKELY(session->flags & SESSION_RESHARDS)) return await_reshard(shard, session);
     return DONE;
 }
 
@@ -380,6 +392,7 @@ static enum verdict run(struct shard *shard, struct session *session, const stru
 {
     const struct command *command = request->command;
     char buf[160];
+    if (UNLIKELY(session->flags & SESSION_RESHARDS)) return await_reshard(shard, session);
     if (UNLIKELY(!command)) {
         refuse_unknown(shard, session, request, argv);
         return DONE;

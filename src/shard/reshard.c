@@ -216,6 +216,8 @@ static void finish(struct shard *shard)
     struct reshard *reshard = shard->reshard;
     shard->reshard = NULL;
     atomic_store(&shard->node->resharding, false);
+    for (uint16_t i = 0; i < reshard->to; i++) /* somebody waits for this, on any shard */
+        io_wake(shard->node->shards[i]->io);
     free(reshard);
 }
 
@@ -265,10 +267,12 @@ bool reshard_begin(struct shard *shard, uint16_t count)
         return true;
     }
     struct reshard *reshard = calloc(1, sizeof *reshard);
-    if (!reshard) return false;
-    reshard->from = shard->shard_count;
-    reshard->to = count;
-    if (count > reshard->from && !start_actors(shard, reshard->from, count)) {
+    if (reshard) {
+        reshard->from = shard->shard_count;
+        reshard->to = count;
+    }
+    if (!reshard || (count > reshard->from && !start_actors(shard, reshard->from, count))) {
+        atomic_store(&shard->node->resharding, false);
         free(reshard);
         return false;
     }

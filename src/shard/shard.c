@@ -275,6 +275,8 @@ bool shard_turn(struct shard *shard, int64_t max_wait_us)
         if (shard->borrow_waiters) wake_borrows(shard);
         if (shard->scatter_waiters) wake_scatters(shard);
     }
+    if (UNLIKELY(shard->reshard_waiters != NULL) && !shard->quiet && !atomic_load(&shard->node->resharding))
+        shard_wake_list(shard, &shard->reshard_waiters);
     execute(shard);
     if (shard->actors > 1) remote_flush(shard);
     if (UNLIKELY(shard->monitor_shards | shard->fed_by | shard->monitor_count)) monitor_step(shard);
