@@ -271,15 +271,17 @@ void entry_emit(struct entry *entry, enum record_op op, const struct slice *args
     partition->sequence++;
     partition->env->stats.dirty++;
     uint8_t keyspace = partition->keyspace_of_db[entry->key.db];
-    if (UNLIKELY(partition->watches != NULL))
-        watch_touch(partition->watches, entry->key.name, entry->key.hash, keyspace);
-    if (LIKELY(!partition->env->record_sink)) return;
+    if (LIKELY(!partition->watches && !partition->env->record_sink)) return;
+    /* Of an entry that the wheel or eviction opened the name is the item's own, and the item may have moved. */
+    struct slice name = entry->item ? item_key(entry->item) : entry->key.name;
+    watch_touch(partition->watches, name, entry->key.hash, keyspace);
+    if (!partition->env->record_sink) return;
     struct record record = {.sequence = partition->sequence,
-                            .key = entry->key.name,
+                            .key = name,
                             .partition = partition->id,
                             .op = (uint8_t)op,
                             .keyspace = keyspace,
                             .args_count = (uint8_t)args_count};
-    memcpy(record.args, args, (size_t)args_count * sizeof *args);
+    if (args_count) memcpy(record.args, args, (size_t)args_count * sizeof *args);
     partition->env->record_sink(partition->env->record_sink_context, &record);
 }
