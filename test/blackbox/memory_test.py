@@ -35,8 +35,9 @@ def fill(c, names, value=None, ttl=None, check=None):
     """SETs in pipelines; `check` runs after each pipeline."""
     value = value or os.urandom(VALUE)
     names = list(names)
-    for at in range(0, len(names), 500):
-        batch = [[b'SET', n, value] + ([b'EX', b'%d' % ttl(i)] if ttl else []) for i, n in enumerate(names[at:at + 500], at)]
+    step = max(1, min(500, 200000 // len(value)))  # the server's buffers for a pipeline count as used memory, too
+    for at in range(0, len(names), step):
+        batch = [[b'SET', n, value] + ([b'EX', b'%d' % ttl(i)] if ttl else []) for i, n in enumerate(names[at:at + step], at)]
         for reply in c.pipeline(batch):
             if reply != ('+', b'OK') and reply != OOM:
                 raise AssertionError('SET: %r' % (reply,))
