@@ -51,7 +51,8 @@ static const uint64_t table64[8][256] = {
           0xfc3b6ba97f4cf1fdu, 0xd32ff101a60e7091u, 0x8d06c450148b7249u, 0x3154aef3718177f9u),
 };
 
-uint16_t crc16(const void *ptr, size_t len) {
+uint16_t crc16(const void *ptr, size_t len)
+{
     const uint8_t *p = ptr;
     uint16_t crc = 0;
     for (; len >= 8; len -= 8, p += 8) {
@@ -62,7 +63,8 @@ uint16_t crc16(const void *ptr, size_t len) {
     return crc;
 }
 
-uint64_t crc64(uint64_t crc, const void *ptr, size_t len) {
+uint64_t crc64(uint64_t crc, const void *ptr, size_t len)
+{
     const uint8_t *p = ptr;
     for (; len >= 8; len -= 8, p += 8) {
         uint64_t word = 0;
@@ -75,7 +77,8 @@ uint64_t crc64(uint64_t crc, const void *ptr, size_t len) {
     return crc;
 }
 
-uint16_t key_slot_tagged(const char *key, size_t len, const char *open) {
+uint16_t key_slot_tagged(const char *key, size_t len, const char *open)
+{
     const char *tag = open + 1, *close = memchr(tag, '}', (size_t)(key + len - tag));
     if (close == NULL || close == tag) return crc16(key, len) & (KEY_SLOTS - 1);
     return crc16(tag, (size_t)(close - tag)) & (KEY_SLOTS - 1);

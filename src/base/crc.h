@@ -17,7 +17,8 @@ uint64_t crc64(uint64_t crc, const void *ptr, size_t len);
  */
 uint16_t key_slot_tagged(const char *key, size_t len, const char *open);
 
-static inline uint16_t key_slot(const char *key, size_t len) {
+static inline uint16_t key_slot(const char *key, size_t len)
+{
     const char *open = memchr(key, '{', len);
     if (__builtin_expect(open != NULL, 0)) return key_slot_tagged(key, len, open);
     return crc16(key, len) & (KEY_SLOTS - 1);

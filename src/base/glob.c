@@ -7,17 +7,20 @@
 #define STARS_MAX 1000
 
 /* What stands behind the end reads as 0. */
-static inline char byte_at(struct slice p, size_t i) {
+static inline char byte_at(struct slice p, size_t i)
+{
     return i < p.len ? p.ptr[i] : 0;
 }
 
-static inline int fold(char c) {
+static inline int fold(char c)
+{
     int i = (signed char)c;
     return i >= 'A' && i <= 'Z' ? i + 32 : i;
 }
 
 /* Does `c` match the class that opens at p[*at] ('[')? Leaves *at on its last byte. */
-static bool class_match(struct slice p, size_t *at, char c, bool nocase) {
+static bool class_match(struct slice p, size_t *at, char c, bool nocase)
+{
     size_t i = *at + 1;
     bool negated = byte_at(p, i) == '^';
     if (negated) i++;
@@ -55,7 +58,8 @@ static bool class_match(struct slice p, size_t *at, char c, bool nocase) {
 }
 
 /* One pattern element at p[*at] against c; moves *at behind it on a match. */
-static inline bool element_match(struct slice p, size_t *at, char c, bool nocase) {
+static inline bool element_match(struct slice p, size_t *at, char c, bool nocase)
+{
     size_t i = *at;
     switch (p.ptr[i]) {
     case '?': break;
@@ -72,7 +76,8 @@ static inline bool element_match(struct slice p, size_t *at, char c, bool nocase
     return true;
 }
 
-bool glob_match(struct slice pattern, struct slice string, bool nocase) {
+bool glob_match(struct slice pattern, struct slice string, bool nocase)
+{
     if (string.len == 0) return pattern.len == 0;
     size_t p = 0, s = 0;
     size_t star_p = SIZE_MAX, star_s = 0; /* behind the last star; where its run ends for now */
@@ -97,7 +102,8 @@ bool glob_match(struct slice pattern, struct slice string, bool nocase) {
     return p == pattern.len;
 }
 
-bool glob_is_literal(struct slice pattern) {
+bool glob_is_literal(struct slice pattern)
+{
     for (size_t i = 0; i < pattern.len; i++) {
         char c = pattern.ptr[i];
         if (c == '*' || c == '?' || c == '[' || c == '\\') return false;

@@ -11,7 +11,8 @@
 #endif
 #include <xxhash.h>
 
-static inline uint64_t hash_bytes(const void *ptr, size_t len, uint64_t seed) {
+static inline uint64_t hash_bytes(const void *ptr, size_t len, uint64_t seed)
+{
     return XXH3_64bits_withSeed(ptr, len, seed);
 }
 

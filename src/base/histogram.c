@@ -3,18 +3,21 @@
 
 #include <string.h>
 
-void histogram_reset(struct histogram *h) {
+void histogram_reset(struct histogram *h)
+{
     memset(h, 0, sizeof *h);
 }
 
-void histogram_merge(struct histogram *into, const struct histogram *from) {
+void histogram_merge(struct histogram *into, const struct histogram *from)
+{
     into->count += from->count;
     into->sum += from->sum;
     if (from->max > into->max) into->max = from->max;
     for (size_t i = 0; i < HISTOGRAM_BUCKETS; i++) into->buckets[i] += from->buckets[i];
 }
 
-uint64_t histogram_bucket_top(uint32_t bucket) {
+uint64_t histogram_bucket_top(uint32_t bucket)
+{
     const uint32_t linear = 1u << HISTOGRAM_LINEAR_BITS;
     if (bucket < linear) return bucket;
     uint32_t shift = (bucket >> HISTOGRAM_LINEAR_BITS) - 1;
@@ -22,7 +25,8 @@ uint64_t histogram_bucket_top(uint32_t bucket) {
     return ((step + 1) << shift) - 1;
 }
 
-uint64_t histogram_percentile(const struct histogram *h, double percent) {
+uint64_t histogram_percentile(const struct histogram *h, double percent)
+{
     if (h->count == 0) return 0;
     double exact = (double)h->count * percent / 100.0;
     uint64_t wanted = (uint64_t)exact, seen = 0;

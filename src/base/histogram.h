@@ -16,7 +16,8 @@ struct histogram {
     uint64_t buckets[HISTOGRAM_BUCKETS];
 };
 
-static inline uint32_t histogram_bucket(uint64_t value) {
+static inline uint32_t histogram_bucket(uint64_t value)
+{
     const uint64_t limit = ((uint64_t)1 << HISTOGRAM_VALUE_BITS) - 1;
     if (value > limit) value = limit;
     if (value < 1u << HISTOGRAM_LINEAR_BITS) return (uint32_t)value;
@@ -26,7 +27,8 @@ static inline uint32_t histogram_bucket(uint64_t value) {
            (1u << HISTOGRAM_LINEAR_BITS);
 }
 
-static inline void histogram_add(struct histogram *h, uint64_t value) {
+static inline void histogram_add(struct histogram *h, uint64_t value)
+{
     h->count++;
     h->sum += value;
     if (value > h->max) h->max = value;
@@ -34,7 +36,8 @@ static inline void histogram_add(struct histogram *h, uint64_t value) {
 }
 
 /* The same value `times` times. */
-static inline void histogram_add_many(struct histogram *h, uint64_t value, uint64_t times) {
+static inline void histogram_add_many(struct histogram *h, uint64_t value, uint64_t times)
+{
     h->count += times;
     h->sum += value * times;
     if (value > h->max) h->max = value;

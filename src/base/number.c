@@ -46,7 +46,8 @@ static const uint64_t powers_of_ten[20] = {1u,
 /* ---- integers ---- */
 
 /* Digits without sign; at most 20, no leading zero unless alone. */
-static bool parse_digits(const char *s, size_t len, uint64_t *out) {
+static bool parse_digits(const char *s, size_t len, uint64_t *out)
+{
     if (len == 0 || len > 20) return false;
     if (s[0] == '0') {
         *out = 0;
@@ -69,11 +70,13 @@ static bool parse_digits(const char *s, size_t len, uint64_t *out) {
     return true;
 }
 
-bool number_parse_u64(const char *s, size_t len, uint64_t *out) {
+bool number_parse_u64(const char *s, size_t len, uint64_t *out)
+{
     return parse_digits(s, len, out);
 }
 
-bool number_parse_i64(const char *s, size_t len, int64_t *out) {
+bool number_parse_i64(const char *s, size_t len, int64_t *out)
+{
     if (len == 0) return false;
     uint64_t v;
     if (s[0] != '-') {
@@ -86,13 +89,15 @@ bool number_parse_i64(const char *s, size_t len, int64_t *out) {
     return true;
 }
 
-uint32_t number_digits_u64(uint64_t value) {
+uint32_t number_digits_u64(uint64_t value)
+{
     /* 1233/4096 is log10(2), close enough for 64 bits; the comparison mends the estimate. */
     uint32_t guess = ((64 - (uint32_t)__builtin_clzll(value | 1)) * 1233) >> 12;
     return guess + (value >= powers_of_ten[guess]) + (value == 0);
 }
 
-static inline void put_digits(char *buf, uint32_t digits, uint64_t value) {
+static inline void put_digits(char *buf, uint32_t digits, uint64_t value)
+{
     char *p = buf + digits;
     while (value >= 100) {
         uint64_t rest = value / 100;
@@ -106,13 +111,15 @@ static inline void put_digits(char *buf, uint32_t digits, uint64_t value) {
         p[-1] = (char)('0' + value);
 }
 
-size_t number_format_u64(char *buf, uint64_t value) {
+size_t number_format_u64(char *buf, uint64_t value)
+{
     uint32_t digits = number_digits_u64(value);
     put_digits(buf, digits, value);
     return digits;
 }
 
-size_t number_format_i64(char *buf, int64_t value) {
+size_t number_format_i64(char *buf, int64_t value)
+{
     if (value >= 0) return number_format_u64(buf, (uint64_t)value);
     buf[0] = '-';
     return 1 + number_format_u64(buf + 1, 0 - (uint64_t)value);
@@ -122,7 +129,8 @@ size_t number_format_i64(char *buf, int64_t value) {
 
 /* Decimal text whose digits fit 53 bits and whose power of ten is exact: then one rounding, hence the right
  * one (W. Clinger 1990). False: not that simple, or not a number at all. */
-static bool parse_simple_double(const char *s, size_t len, double *out) {
+static bool parse_simple_double(const char *s, size_t len, double *out)
+{
     static const double exact[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
                                    1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
     const char *end = s + len;
@@ -151,7 +159,8 @@ static bool parse_simple_double(const char *s, size_t len, double *out) {
 }
 
 /* strto* want a NUL; `small` serves what is short. */
-static char *terminated_copy(const char *s, size_t len, char *small, size_t small_size) {
+static char *terminated_copy(const char *s, size_t len, char *small, size_t small_size)
+{
     char *copy = len < small_size ? small : malloc(len + 1);
     if (copy == NULL) return NULL;
     memcpy(copy, s, len);
@@ -159,11 +168,13 @@ static char *terminated_copy(const char *s, size_t len, char *small, size_t smal
     return copy;
 }
 
-static bool is_space(char c) {
+static bool is_space(char c)
+{
     return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
-bool number_parse_double(const char *s, size_t len, double *out) {
+bool number_parse_double(const char *s, size_t len, double *out)
+{
     if (parse_simple_double(s, len, out)) return true;
     if (len == 0 || is_space(s[0])) return false;
     char small[400];
@@ -180,7 +191,8 @@ bool number_parse_double(const char *s, size_t len, double *out) {
     return true;
 }
 
-bool number_parse_long_double(const char *s, size_t len, long double *out) {
+bool number_parse_long_double(const char *s, size_t len, long double *out)
+{
     if (len == 0 || len >= NUMBER_LONG_DOUBLE_MAX || is_space(s[0])) return false;
     char copy[NUMBER_LONG_DOUBLE_MAX];
     memcpy(copy, s, len);
@@ -238,7 +250,8 @@ static const struct float64 cached_powers[] = {
 };
 
 /* Product, rounded to 64 bits. The low halves' product counts with its upper half only, as in the paper. */
-static struct float64 multiply(struct float64 a, struct float64 b) {
+static struct float64 multiply(struct float64 a, struct float64 b)
+{
     uint64_t al = (uint32_t)a.significand, ah = a.significand >> 32;
     uint64_t bl = (uint32_t)b.significand, bh = b.significand >> 32;
     uint64_t low = al * bl, mid1 = ah * bl, mid2 = al * bh, high = ah * bh;
@@ -246,14 +259,16 @@ static struct float64 multiply(struct float64 a, struct float64 b) {
     return (struct float64){high + (mid1 >> 32) + (mid2 >> 32) + (carry >> 32), a.exponent + b.exponent + 64};
 }
 
-static struct float64 normalise(struct float64 f) {
+static struct float64 normalise(struct float64 f)
+{
     int shift = __builtin_clzll(f.significand);
     return (struct float64){f.significand << shift, f.exponent - shift};
 }
 
 /* The cached power that brings `exponent` into [-60, -32] after multiplication; *decimal is its power of ten.
  * Up to two powers qualify: the estimate decides which one is reached first. */
-static struct float64 cached_power_for(int exponent, int *decimal) {
+static struct float64 cached_power_for(int exponent, int *decimal)
+{
     int count = (int)ARRAY_LEN(cached_powers);
     int estimate = (int)(-(exponent + count) * 0.30102999566398114);
     int i = (estimate - CACHED_FIRST) / CACHED_STEP;
@@ -272,7 +287,8 @@ static struct float64 cached_power_for(int exponent, int *decimal) {
 }
 
 /* Lowers the last digit while that brings the text nearer to the exact value without leaving the interval. */
-static void round_last(char *last, uint64_t interval, uint64_t rest, uint64_t unit, uint64_t distance) {
+static void round_last(char *last, uint64_t interval, uint64_t rest, uint64_t unit, uint64_t distance)
+{
     while (rest < distance && interval - rest >= unit &&
            (rest + unit < distance || distance - rest > rest + unit - distance)) {
         (*last)--;
@@ -283,7 +299,8 @@ static void round_last(char *last, uint64_t interval, uint64_t rest, uint64_t un
 /* Digits of a number in (low, high), generated from `high` downwards until inside. Returns their count; the
  * number is digits * 10^*k. */
 static int generate_digits(struct float64 exact, struct float64 high, struct float64 low, char *digits,
-                           int *k) {
+                           int *k)
+{
     int shift = -high.exponent;
     uint64_t one = (uint64_t)1 << shift;
     uint64_t distance = high.significand - exact.significand;
@@ -319,7 +336,8 @@ static int generate_digits(struct float64 exact, struct float64 high, struct flo
 }
 
 /* Decimal digits of a finite positive double: value = digits * 10^*k. Returns their count (<= 17). */
-static int shortest_digits(double value, char *digits, int *k) {
+static int shortest_digits(double value, char *digits, int *k)
+{
     uint64_t bits;
     memcpy(&bits, &value, sizeof bits);
     uint64_t fraction = bits & 0xfffffffffffffu;
@@ -347,7 +365,8 @@ static int shortest_digits(double value, char *digits, int *k) {
 }
 
 /* Lays digits * 10^k out as text. */
-static size_t put_decimal(char *buf, const char *digits, int count, int k) {
+static size_t put_decimal(char *buf, const char *digits, int count, int k)
+{
     int exponent = k + count - 1; /* of the first digit */
     int magnitude = exponent < 0 ? -exponent : exponent;
     if (k >= 0 && magnitude < count + 7) {
@@ -380,7 +399,8 @@ static size_t put_decimal(char *buf, const char *digits, int count, int k) {
     return len + number_format_u64(buf + len, (uint64_t)magnitude);
 }
 
-bool number_double_to_i64(double value, int64_t *out) {
+bool number_double_to_i64(double value, int64_t *out)
+{
     const double limit = 4611686018427387904.0; /* 2^62: both casts are exact up to here */
     if (!(value >= -limit && value <= limit)) return false;
     int64_t whole = (int64_t)value;
@@ -389,13 +409,15 @@ bool number_double_to_i64(double value, int64_t *out) {
     return true;
 }
 
-size_t number_format_double(char *buf, double value) {
+size_t number_format_double(char *buf, double value)
+{
     int64_t whole;
     if (number_double_to_i64(value, &whole) && whole != 0) return number_format_i64(buf, whole);
     return number_format_shortest(buf, value);
 }
 
-size_t number_format_shortest(char *buf, double value) {
+size_t number_format_shortest(char *buf, double value)
+{
     if (value == 0) {
         memcpy(buf, "-0", 2);
         if (signbit(value)) return 2;
@@ -418,7 +440,8 @@ size_t number_format_shortest(char *buf, double value) {
     return len + put_decimal(buf + len, digits, count, k);
 }
 
-size_t number_format_long_double(char *buf, long double value) {
+size_t number_format_long_double(char *buf, long double value)
+{
     if (isinf(value)) {
         size_t n = value < 0 ? 4 : 3;
         memcpy(buf, value < 0 ? "-inf" : "inf", n);

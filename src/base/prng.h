@@ -17,11 +17,13 @@ static inline uint64_t prng_mix(uint64_t *state) /* splitmix64: spreads a poor s
     return z ^ z >> 31;
 }
 
-static inline void prng_seed(struct prng *g, uint64_t seed) {
+static inline void prng_seed(struct prng *g, uint64_t seed)
+{
     for (int i = 0; i < 4; i++) g->s[i] = prng_mix(&seed);
 }
 
-static inline uint64_t prng_next(struct prng *g) {
+static inline uint64_t prng_next(struct prng *g)
+{
     uint64_t *s = g->s, x = s[1] * 5;
     uint64_t result = (x << 7 | x >> 57) * 9, t = s[1] << 17;
     s[2] ^= s[0];
@@ -34,7 +36,8 @@ static inline uint64_t prng_next(struct prng *g) {
 }
 
 /* Uniform in [0, bound); bound 0 gives 0. No division (Lemire 2019); exact, not nearly uniform. */
-static inline uint64_t prng_below(struct prng *g, uint64_t bound) {
+static inline uint64_t prng_below(struct prng *g, uint64_t bound)
+{
     __extension__ typedef unsigned __int128 u128;
     u128 m = (u128)prng_next(g) * bound;
     if ((uint64_t)m < bound) {
@@ -45,7 +48,8 @@ static inline uint64_t prng_below(struct prng *g, uint64_t bound) {
 }
 
 /* Uniform in [0, 1). */
-static inline double prng_unit(struct prng *g) {
+static inline double prng_unit(struct prng *g)
+{
     return (double)(prng_next(g) >> 11) * 0x1p-53;
 }
 

@@ -11,9 +11,13 @@
 #define HEADER_MAX 23
 
 #define H1(n)                                                                                                \
-    { {'$', '0' + (n), '\r', '\n'}, 4 }
+    {                                                                                                        \
+        {'$', '0' + (n), '\r', '\n'}, 4                                                                      \
+    }
 #define H2(t, u)                                                                                             \
-    { {'$', '0' + (t), '0' + (u), '\r', '\n'}, 5 }
+    {                                                                                                        \
+        {'$', '0' + (t), '0' + (u), '\r', '\n'}, 5                                                           \
+    }
 #define TEN(t)                                                                                               \
     H2(t, 0), H2(t, 1), H2(t, 2), H2(t, 3), H2(t, 4), H2(t, 5), H2(t, 6), H2(t, 7), H2(t, 8), H2(t, 9)
 
@@ -23,17 +27,20 @@ const struct reply_bulk_header reply_bulk_headers[REPLY_BULK_HEADERS] = {
 
 _Static_assert(sizeof(struct reply_bulk_header) == 8, "copied as one word");
 
-void reply_init(struct reply *r, uint8_t resp) {
+void reply_init(struct reply *r, uint8_t resp)
+{
     CHECK(resp == 2 || resp == 3);
     *r = (struct reply){.resp = resp};
 }
 
-void reply_free(struct reply *r) {
+void reply_free(struct reply *r)
+{
     free(r->begin);
     r->at = r->end = r->begin = NULL;
 }
 
-char *reply_detach(struct reply *r, size_t *len, size_t *capacity) {
+char *reply_detach(struct reply *r, size_t *len, size_t *capacity)
+{
     char *buffer = r->begin;
     *len = reply_len(r);
     *capacity = (size_t)(r->end - r->begin);
@@ -41,13 +48,15 @@ char *reply_detach(struct reply *r, size_t *len, size_t *capacity) {
     return buffer;
 }
 
-void reply_attach(struct reply *r, char *buffer, size_t capacity) {
+void reply_attach(struct reply *r, char *buffer, size_t capacity)
+{
     CHECK(r->begin == NULL);
     r->at = r->begin = buffer;
     r->end = buffer + capacity;
 }
 
-bool reply_grow(struct reply *r, size_t room) {
+bool reply_grow(struct reply *r, size_t room)
+{
     size_t len = reply_len(r), capacity = (size_t)(r->end - r->begin);
     size_t wanted = capacity + capacity / 2;
     if (wanted < len + room) wanted = len + room;
@@ -65,18 +74,21 @@ bool reply_grow(struct reply *r, size_t room) {
 
 /* ---- headers ---- */
 
-static char *put_header(char *p, char kind, uint64_t count) {
+static char *put_header(char *p, char kind, uint64_t count)
+{
     *p++ = kind;
     p += number_format_u64(p, count);
     memcpy(p, "\r\n", 2);
     return p + 2;
 }
 
-void reply_header(struct reply *r, char kind, uint64_t count) {
+void reply_header(struct reply *r, char kind, uint64_t count)
+{
     if (reply_room(r, HEADER_MAX)) r->at = put_header(r->at, kind, count);
 }
 
-size_t reply_defer(struct reply *r, uint64_t expected) {
+size_t reply_defer(struct reply *r, uint64_t expected)
+{
     size_t mark = reply_len(r);
     size_t reserved = 3 + number_digits_u64(expected);
     /* The place's size is written into it: the close must know. */
@@ -87,7 +99,8 @@ size_t reply_defer(struct reply *r, uint64_t expected) {
     return mark;
 }
 
-void reply_close_header(struct reply *r, size_t mark, char kind, uint64_t count) {
+void reply_close_header(struct reply *r, size_t mark, char kind, uint64_t count)
+{
     if (r->failed) return;
     CHECK(mark < reply_len(r));
     char header[HEADER_MAX];
@@ -105,7 +118,8 @@ void reply_close_header(struct reply *r, size_t mark, char kind, uint64_t count)
 
 /* ---- scalars ---- */
 
-void reply_status(struct reply *r, const char *text) {
+void reply_status(struct reply *r, const char *text)
+{
     size_t len = strlen(text);
     if (!reply_room(r, len + 3)) return;
     *r->at++ = '+';
@@ -114,7 +128,8 @@ void reply_status(struct reply *r, const char *text) {
     r->at += len + 2;
 }
 
-void reply_integer_long(struct reply *r, int64_t value) {
+void reply_integer_long(struct reply *r, int64_t value)
+{
     if (!reply_room(r, HEADER_MAX)) return;
     *r->at++ = ':';
     r->at += number_format_i64(r->at, value);
@@ -122,14 +137,16 @@ void reply_integer_long(struct reply *r, int64_t value) {
     r->at += 2;
 }
 
-void reply_bool(struct reply *r, bool value) {
+void reply_bool(struct reply *r, bool value)
+{
     if (r->resp == 2)
         reply_integer(r, value);
     else
         reply_raw(r, value ? "#t\r\n" : "#f\r\n", 4);
 }
 
-void reply_bulk_long(struct reply *r, const void *ptr, size_t len) {
+void reply_bulk_long(struct reply *r, const void *ptr, size_t len)
+{
     if (!reply_room(r, len + HEADER_MAX + 2)) return;
     char *p = put_header(r->at, '$', len);
     if (len) memcpy(p, ptr, len);
@@ -137,12 +154,14 @@ void reply_bulk_long(struct reply *r, const void *ptr, size_t len) {
     r->at = p + len + 2;
 }
 
-void reply_bulk_i64(struct reply *r, int64_t value) {
+void reply_bulk_i64(struct reply *r, int64_t value)
+{
     char text[NUMBER_I64_MAX];
     reply_bulk(r, text, number_format_i64(text, value));
 }
 
-void reply_bulkf(struct reply *r, const char *format, ...) {
+void reply_bulkf(struct reply *r, const char *format, ...)
+{
     char small[512];
     va_list args;
     va_start(args, format);
@@ -164,7 +183,8 @@ void reply_bulkf(struct reply *r, const char *format, ...) {
 }
 
 /* A scalar that RESP3 has a type for and RESP2 sends as a bulk. */
-static void put_scalar(struct reply *r, char kind, const char *text, size_t len) {
+static void put_scalar(struct reply *r, char kind, const char *text, size_t len)
+{
     if (r->resp == 2) {
         reply_bulk(r, text, len);
         return;
@@ -176,21 +196,25 @@ static void put_scalar(struct reply *r, char kind, const char *text, size_t len)
     r->at += len + 2;
 }
 
-void reply_double(struct reply *r, double value) {
+void reply_double(struct reply *r, double value)
+{
     char text[NUMBER_DOUBLE_MAX];
     put_scalar(r, ',', text, number_format_double(text, value));
 }
 
-void reply_long_double(struct reply *r, long double value) {
+void reply_long_double(struct reply *r, long double value)
+{
     char text[NUMBER_LONG_DOUBLE_MAX];
     put_scalar(r, ',', text, number_format_long_double(text, value));
 }
 
-void reply_big_number(struct reply *r, const char *digits, size_t len) {
+void reply_big_number(struct reply *r, const char *digits, size_t len)
+{
     put_scalar(r, '(', digits, len);
 }
 
-void reply_verbatim(struct reply *r, const char *ext, const void *ptr, size_t len) {
+void reply_verbatim(struct reply *r, const char *ext, const void *ptr, size_t len)
+{
     if (r->resp == 2) {
         reply_bulk(r, ptr, len);
         return;
@@ -206,7 +230,8 @@ void reply_verbatim(struct reply *r, const char *ext, const void *ptr, size_t le
 
 /* ---- errors ---- */
 
-void reply_error_bytes(struct reply *r, const char *text, size_t len) {
+void reply_error_bytes(struct reply *r, const char *text, size_t len)
+{
     while (len && (text[len - 1] == '\r' || text[len - 1] == '\n')) len--;
     r->errors++;
     r->error_offset = reply_len(r);
@@ -218,7 +243,8 @@ void reply_error_bytes(struct reply *r, const char *text, size_t len) {
     r->at = p + 2;
 }
 
-void reply_errorv(struct reply *r, const char *format, va_list args) {
+void reply_errorv(struct reply *r, const char *format, va_list args)
+{
     char small[512];
     va_list again;
     va_copy(again, args);
@@ -239,14 +265,16 @@ void reply_errorv(struct reply *r, const char *format, va_list args) {
     va_end(again);
 }
 
-void reply_errorf(struct reply *r, const char *format, ...) {
+void reply_errorf(struct reply *r, const char *format, ...)
+{
     va_list args;
     va_start(args, format);
     reply_errorv(r, format, args);
     va_end(args);
 }
 
-struct slice reply_error_code(const struct reply *r) {
+struct slice reply_error_code(const struct reply *r)
+{
     if (r->error_offset >= reply_len(r)) return SLICE("ERR");
     const char *start = r->begin + r->error_offset;
     size_t len = (size_t)(r->at - start);

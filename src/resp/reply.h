@@ -35,16 +35,19 @@ struct reply {
 /* ---- the buffer ---- */
 void reply_init(struct reply *r, uint8_t resp); /* no memory yet */
 void reply_free(struct reply *r);
-static inline size_t reply_len(const struct reply *r) {
+static inline size_t reply_len(const struct reply *r)
+{
     return (size_t)(r->at - r->begin);
 }
 /* Empties it and keeps the memory; `failed` is cleared. */
-static inline void reply_clear(struct reply *r) {
+static inline void reply_clear(struct reply *r)
+{
     r->at = r->begin;
     r->failed = false;
 }
 /* Forgets what was written after `len` was the length: for a command that is undone or answered otherwise. */
-static inline void reply_truncate(struct reply *r, size_t len) {
+static inline void reply_truncate(struct reply *r, size_t len)
+{
     DCHECK(len <= reply_len(r));
     r->at = r->begin + len;
 }
@@ -56,12 +59,14 @@ void reply_attach(struct reply *r, char *buffer, size_t capacity);
 
 bool reply_grow(struct reply *r, size_t room); /* the slow path of reply_room */
 /* True if `room` bytes can be written at r->at. */
-static inline bool reply_room(struct reply *r, size_t room) {
+static inline bool reply_room(struct reply *r, size_t room)
+{
     return LIKELY((size_t)(r->end - r->at) >= room) || reply_grow(r, room);
 }
 
 /* ---- raw ---- */
-static inline void reply_raw(struct reply *r, const void *ptr, size_t len) {
+static inline void reply_raw(struct reply *r, const void *ptr, size_t len)
+{
     if (!reply_room(r, len)) return;
     if (len) memcpy(r->at, ptr, len);
     r->at += len;
@@ -69,15 +74,18 @@ static inline void reply_raw(struct reply *r, const void *ptr, size_t len) {
 #define REPLY_RAW_LITERAL(r, literal) reply_raw(r, literal, sizeof(literal) - 1)
 
 /* ---- simple replies ---- */
-static inline void reply_ok(struct reply *r) {
+static inline void reply_ok(struct reply *r)
+{
     REPLY_RAW_LITERAL(r, "+OK\r\n");
 }
-static inline void reply_queued(struct reply *r) {
+static inline void reply_queued(struct reply *r)
+{
     REPLY_RAW_LITERAL(r, "+QUEUED\r\n");
 }
 void reply_status(struct reply *r, const char *text); /* +text; must hold no CR or LF */
 void reply_integer_long(struct reply *r, int64_t value);
-static inline void reply_integer(struct reply *r, int64_t value) {
+static inline void reply_integer(struct reply *r, int64_t value)
+{
     if (LIKELY((uint64_t)value < 10 && reply_room(r, 4))) {
         const char small[4] = {':', (char)('0' + value), '\r', '\n'};
         memcpy(r->at, small, 4);
@@ -117,7 +125,8 @@ struct reply_bulk_header {
 extern const struct reply_bulk_header reply_bulk_headers[REPLY_BULK_HEADERS];
 
 void reply_bulk_long(struct reply *r, const void *ptr, size_t len);
-static inline void reply_bulk(struct reply *r, const void *ptr, size_t len) {
+static inline void reply_bulk(struct reply *r, const void *ptr, size_t len)
+{
     if (LIKELY(len < REPLY_BULK_HEADERS && reply_room(r, len + 16))) {
         const struct reply_bulk_header *h = &reply_bulk_headers[len];
         memcpy(r->at, h->text, 8);
@@ -129,10 +138,12 @@ static inline void reply_bulk(struct reply *r, const void *ptr, size_t len) {
     }
     reply_bulk_long(r, ptr, len);
 }
-static inline void reply_bulk_slice(struct reply *r, struct slice s) {
+static inline void reply_bulk_slice(struct reply *r, struct slice s)
+{
     reply_bulk(r, s.ptr, s.len);
 }
-static inline void reply_bulk_text(struct reply *r, const char *s) {
+static inline void reply_bulk_text(struct reply *r, const char *s)
+{
     reply_bulk(r, s, strlen(s));
 }
 void reply_bulk_i64(struct reply *r, int64_t value); /* an integer as a bulk string */
@@ -140,7 +151,8 @@ void reply_bulkf(struct reply *r, const char *format, ...) __attribute__((format
 
 /* ---- aggregates: a header, then the elements ---- */
 void reply_header(struct reply *r, char kind, uint64_t count); /* kind and count as they are on the wire */
-static inline void reply_array(struct reply *r, uint64_t count) {
+static inline void reply_array(struct reply *r, uint64_t count)
+{
     reply_header(r, '*', count);
 }
 static inline void reply_map(struct reply *r, uint64_t pairs) /* in RESP2 an array of 2 * pairs */
@@ -150,13 +162,16 @@ static inline void reply_map(struct reply *r, uint64_t pairs) /* in RESP2 an arr
     else
         reply_header(r, '%', pairs);
 }
-static inline void reply_set(struct reply *r, uint64_t count) {
+static inline void reply_set(struct reply *r, uint64_t count)
+{
     reply_header(r, r->resp == 2 ? '*' : '~', count);
 }
-static inline void reply_push(struct reply *r, uint64_t count) {
+static inline void reply_push(struct reply *r, uint64_t count)
+{
     reply_header(r, r->resp == 2 ? '*' : '>', count);
 }
-static inline void reply_empty_array(struct reply *r) {
+static inline void reply_empty_array(struct reply *r)
+{
     REPLY_RAW_LITERAL(r, "*0\r\n");
 }
 
@@ -165,23 +180,27 @@ static inline void reply_empty_array(struct reply *r) {
  * truth. Several may be open at once; close the inner ones first. */
 size_t reply_defer(struct reply *r, uint64_t expected);
 void reply_close_header(struct reply *r, size_t mark, char kind, uint64_t count);
-static inline void reply_close_array(struct reply *r, size_t mark, uint64_t count) {
+static inline void reply_close_array(struct reply *r, size_t mark, uint64_t count)
+{
     reply_close_header(r, mark, '*', count);
 }
-static inline void reply_close_map(struct reply *r, size_t mark, uint64_t pairs) {
+static inline void reply_close_map(struct reply *r, size_t mark, uint64_t pairs)
+{
     if (r->resp == 2)
         reply_close_header(r, mark, '*', pairs * 2);
     else
         reply_close_header(r, mark, '%', pairs);
 }
-static inline void reply_close_set(struct reply *r, size_t mark, uint64_t count) {
+static inline void reply_close_set(struct reply *r, size_t mark, uint64_t count)
+{
     reply_close_header(r, mark, r->resp == 2 ? '*' : '~', count);
 }
 
 /* ---- errors: the text begins with its code ("ERR …", "WRONGTYPE …"), without '-' ----
  * CR and LF are cut at the end and become spaces elsewhere, so that no argument can break the stream. */
 void reply_error_bytes(struct reply *r, const char *text, size_t len);
-static inline void reply_error(struct reply *r, const char *text) {
+static inline void reply_error(struct reply *r, const char *text)
+{
     reply_error_bytes(r, text, strlen(text));
 }
 void reply_errorf(struct reply *r, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -8,11 +8,13 @@
 #include "base/number.h"
 #include "store/build.h"
 #include "store/mutate.h"
+#include "store/mutate_set.h"
 #include "store/mutate_zset.h"
 #include "types/hash.h"
 #include "types/list.h"
 #include "types/set.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 /* First versions of the forms that we write. */
@@ -57,11 +59,12 @@ static void write_zset(struct rdb_writer *w, const struct value *zset)
 }
 
 /* True if fields have deadlines. Fields whose deadline has passed are not written, unless nothing would be
- * left. */
+ * left, or deadlines do not pass. */
 static bool write_hash(struct rdb_writer *w, const struct entry *entry)
 {
     const struct value *hash = &entry->value;
-    int64_t earliest_ms = INT64_MAX, now_ms = entry->partition->env->now_ms;
+    const struct store_env *env = entry->partition->env;
+    int64_t earliest_ms = INT64_MAX, now_ms = env->expiry_paused ? INT64_MIN : env->now_ms;
     uint64_t due = 0;
     struct hash_iter iter;
     struct hash_field field;
@@ -145,20 +148,13 @@ struct restoring {
     uint64_t count_hint;
     int64_t deadline_ms;
     bool begun;
+    bool exact;         /* -0.0 stays, whatever encoding that takes */
+    bool negative_zero; /* was seen */
 };
 
 static int as_rdb_result(int value_result)
 {
     return value_result == VALUE_OK ? RDB_OK : RDB_NO_MEMORY;
-}
-
-static struct set_config set_config_of(const struct restoring *r)
-{
-    const struct store_env *env = r->entry->partition->env;
-    return (struct set_config){.intset_entries_max = (uint64_t)env->config->set_max_intset_entries,
-                               .listpack_entries_max = (uint64_t)env->config->set_max_listpack_entries,
-                               .listpack_value_max = (uint64_t)env->config->set_max_listpack_value_bytes,
-                               .hash_seed = env->hash_seed};
 }
 
 static int restore_begin(void *context, enum rdb_kind kind, uint64_t count_hint)
@@ -177,6 +173,7 @@ static int restore_begin(void *context, enum rdb_kind kind, uint64_t count_hint)
     if (kind == RDB_KIND_STRING) return RDB_OK;
     build_begin(&r->build, r->entry->partition, forms[kind].type, forms[kind].area_len, forms[kind].free);
     r->begun = true;
+    if (kind == RDB_KIND_ZSET && r->exact) zset_encoding_skiplist(&r->build.value);
     return RDB_OK;
 }
 
@@ -192,7 +189,7 @@ static int restore_element(void *context, struct slice element)
     struct restoring *r = context;
     struct value *value = &r->build.value;
     if (r->kind == RDB_KIND_LIST) return as_rdb_result(list_push(value, LIST_TAIL, &element, 1));
-    struct set_config config = set_config_of(r);
+    struct set_config config = mutate_set_config(r->entry->partition->env);
     if (set_count(value) == 0) set_prepare(value, &config, element, r->count_hint ? r->count_hint : 1);
     bool added;
     if (set_add(value, &config, element, &added) != VALUE_OK) return RDB_NO_MEMORY;
@@ -204,6 +201,7 @@ static int restore_member(void *context, struct slice member, double score)
     struct restoring *r = context;
     struct zset_limits limits = mutate_zset_limits(r->entry->partition->env);
     struct zset_outcome outcome;
+    if (score == 0 && signbit(score)) r->negative_zero = true;
     if (zset_set(&r->build.value, &limits, member, score, &outcome) != VALUE_OK) return RDB_NO_MEMORY;
     return outcome.existed ? RDB_CORRUPT : RDB_OK;
 }
@@ -232,13 +230,13 @@ static void settle(struct restoring *r)
     struct zset_limits limits = mutate_zset_limits(env);
     if (r->kind == RDB_KIND_LIST)
         list_encoding_settle(&r->build.value, (int)env->config->list_max_listpack_size);
-    else if (r->kind == RDB_KIND_ZSET)
+    else if (r->kind == RDB_KIND_ZSET && !(r->exact && r->negative_zero))
         zset_encoding_settle(&r->build.value, &limits);
 }
 
-int rdb_object_restore(struct entry *entry, struct slice payload, int64_t deadline_ms)
+static int restore(struct entry *entry, struct slice payload, int64_t deadline_ms, bool exact)
 {
-    struct restoring r = {.entry = entry, .deadline_ms = deadline_ms};
+    struct restoring r = {.entry = entry, .deadline_ms = deadline_ms, .exact = exact};
     struct rdb_visitor visitor = {
         &r, restore_begin, restore_string, restore_element, restore_member, restore_field};
     int result = rdb_read_dump(payload.ptr, payload.len, &visitor);
@@ -254,6 +252,16 @@ int rdb_object_restore(struct entry *entry, struct slice payload, int64_t deadli
     }
     if (result != RDB_OK) build_drop(&r.build);
     return result;
+}
+
+int rdb_object_restore(struct entry *entry, struct slice payload, int64_t deadline_ms)
+{
+    return restore(entry, payload, deadline_ms, false);
+}
+
+int rdb_object_restore_exact(struct entry *entry, struct slice payload, int64_t deadline_ms)
+{
+    return restore(entry, payload, deadline_ms, true);
 }
 
 /* ---- a whole partition ---- */

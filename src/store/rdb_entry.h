@@ -19,6 +19,9 @@ char *rdb_object_dump_as(const struct entry *entry, bool compress, size_t *len);
  * ITEM_NO_DEADLINE). Fields of a hash whose deadline has passed are left out; a hash with no others is RDB_OK
  * and leaves the key absent. Results as rdb_read_dump; unless RDB_OK, nothing has changed. */
 int rdb_object_restore(struct entry *entry, struct slice payload, int64_t deadline_ms);
+/* The same for a payload that must not lose anything by the encoding it gets here (a listpack knows no -0.0,
+ * so that Redis loses it by RESTORE): RECORD_KEY_STORE. */
+int rdb_object_restore_exact(struct entry *entry, struct slice payload, int64_t deadline_ms);
 
 /* Writes every key of the partition out and reads it back in, one by one. RDB_OK, or the first failure (the
  * keys are complete all the same). */
