@@ -106,7 +106,7 @@ static enum apply_result apply_key(struct entry *entry, const struct record *rec
         if (!entry->item) return APPLY_CORRUPT;
         return of_value(mutate_key_expire(entry, number));
     }
-    switch (rdb_object_restore(entry, record->args[0], number)) {
+    switch (rdb_object_restore_exact(entry, record->args[0], number)) {
     case RDB_OK: return APPLY_DONE;
     case RDB_NO_MEMORY: return APPLY_NO_MEMORY;
     default: return APPLY_CORRUPT;

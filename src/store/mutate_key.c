@@ -55,8 +55,13 @@ void mutate_key_stored(struct entry *entry)
         entry_emit(entry, RECORD_KEY_STORE, NULL, 0);
         return;
     }
+    /* All that is there: fields that are due leave by a record of their own. */
+    struct store_env *env = entry->partition->env;
+    bool paused = env->expiry_paused;
     size_t len;
+    env->expiry_paused = true;
     char *payload = rdb_object_dump(entry, &len);
+    env->expiry_paused = paused;
     CHECK(payload);
     int64_t deadline_ms = item_deadline(entry->item);
     struct slice args[2] = {{payload, len}, record_int(&deadline_ms)};
