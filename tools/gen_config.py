@@ -18,7 +18,8 @@ The table is a list of rows, one a line, in the order of --help:
     values        of enums: names, or name=number; without numbers they count from 0
     enum          prefix of the C constants that must have these numbers (CONFIG_POLICY, ...)
     words         of kind file: least and most words behind the name, -1 is any
-    change        mutable | immutable | protected
+    change        mutable | immutable | protected | fixed (weft's own: may be set to what it is, so that a client
+                  can write back all that CONFIG GET told it)
     flags         hidden, sensitive, multi, deny-loading, unset-if-empty
     state         effect | idle | pending (src/config/config.h says what they mean)
     field         the member of struct config; idle and pending rows have none and get a slot
@@ -40,7 +41,7 @@ TABLE = os.path.join(ROOT, 'src/config/directives.json')
 PAGE = os.path.join(ROOT, 'docs/configuration.md')
 
 KINDS = 'bool int memory memory-or-percent octal enum string special file'.split()
-CHANGES = 'mutable immutable protected'.split()
+CHANGES = 'mutable immutable protected fixed'.split()
 STATES = 'effect idle pending'.split()
 FLAGS = 'hidden sensitive multi deny-loading unset-if-empty'.split()
 KEYS = set('name alias group kind default min max values enum words change flags state field reason help '
@@ -253,7 +254,7 @@ def page(rows):
             out += ['', '## ' + GROUPS[group], '',
                     '| directive | values | default | change | meaning |', '| --- | --- | --- | --- | --- |']
         default = '`%s`' % row['default'] if row.get('default') else '' if row['kind'] == 'file' else '`""`'
-        change = {'mutable': 'yes', 'immutable': 'no', 'protected': 'guarded'}[row.get('change', 'immutable')]
+        change = {'mutable': 'yes', 'immutable': 'no', 'protected': 'guarded', 'fixed': 'no'}[row.get('change', 'immutable')]
         text = row['help']
         if row.get('alias'):
             text += ' Also `%s`.' % row['alias']

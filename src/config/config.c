@@ -187,14 +187,25 @@ bool config_is_sensitive(struct slice name)
     return row && (row->flags & CONFIG_FLAG_SENSITIVE);
 }
 
+static bool has_value(const struct config *config, const struct config_row *row, struct slice value)
+{
+    struct config_text now;
+    config_text_init(&now);
+    config_row_get(config, row, &now);
+    bool same = slice_equal(value, config_text_slice(&now));
+    config_text_free(&now);
+    return same;
+}
+
 /* May this row be set at run time, as the i-th of these pairs? */
-static bool may_set(const struct config_row *row, const struct slice *words, size_t i, unsigned flags,
-                    char error[CONFIG_ERROR_MAX])
+static bool may_set(const struct config *config, const struct config_row *row, const struct slice *words,
+                    size_t i, unsigned flags, char error[CONFIG_ERROR_MAX])
 {
     char name[64];
     snprintf(name, sizeof(name), "%.*s", (int)words[i].len, words[i].ptr);
     const char *why = NULL;
-    if (row->change == CONFIG_IMMUTABLE)
+    if (row->change == CONFIG_IMMUTABLE ||
+        (row->change == CONFIG_FIXED && !has_value(config, row, words[i + 1])))
         why = "can't set immutable config";
     else if (row->change == CONFIG_PROTECTED && !(flags & CONFIG_MAY_SET_PROTECTED))
         why = "can't set protected config";
@@ -266,7 +277,7 @@ bool config_set(struct config *config, const struct slice *words, size_t count, 
         return false;
     }
     for (size_t i = 0; i < count; i += 2)
-        if (!may_set(find_value(words[i]), words, i, flags, error)) return false;
+        if (!may_set(config, find_value(words[i]), words, i, flags, error)) return false;
     struct config next;
     config_copy(&next, config);
     for (size_t i = 0; i < count; i += 2) {

@@ -24,7 +24,8 @@ enum config_store {
     CONFIG_STORE_ENUM,
     CONFIG_STORE_TEXT
 };
-enum config_change { CONFIG_MUTABLE, CONFIG_IMMUTABLE, CONFIG_PROTECTED };
+/* FIXED: immutable, but may be set to what it is. */
+enum config_change { CONFIG_MUTABLE, CONFIG_IMMUTABLE, CONFIG_PROTECTED, CONFIG_FIXED };
 enum config_state { CONFIG_EFFECT, CONFIG_IDLE, CONFIG_PENDING };
 enum {
     CONFIG_FLAG_HIDDEN = 1,         /* CONFIG GET needs the exact name */

@@ -248,6 +248,11 @@ static void all_or_nothing(void **state)
     assert_string_equal(
         error,
         "ERR CONFIG SET failed (possibly related to argument 'Daemonize') - can't set immutable config");
+    const char *fixed[] = {"io", "auto"};
+    assert_true(set_all(&config, fixed, 2, 0));
+    fixed[1] = "epoll";
+    assert_false(set_all(&config, fixed, 2, 0));
+    assert_non_null(strstr(error, "can't set immutable config"));
     const char *guarded[] = {"dir", "/tmp"};
     assert_false(set_all(&config, guarded, 2, 0));
     assert_string_equal(
@@ -323,7 +328,8 @@ static void shown_values_are_accepted(void **state)
     for (int i = 0; i < 6000; i++) {
         const struct config_row *row = &config_rows[prng_below(&prng, config_row_count)];
         struct config_text before, after;
-        if (row->kind == CONFIG_KIND_FILE || row->change == CONFIG_IMMUTABLE) continue;
+        if (row->kind == CONFIG_KIND_FILE || row->change == CONFIG_IMMUTABLE || row->change == CONFIG_FIXED)
+            continue;
         config_get_one(&config, config_slice(row->name), &before);
         bool is_set = !strcmp(set(&config, row->name, values[prng_below(&prng, 25)]), "OK");
         config_get_one(&config, config_slice(row->name), &after);
