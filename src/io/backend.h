@@ -83,9 +83,10 @@ struct io_world {
     const struct io_world_ops *ops;
 };
 
-/* The real backends. The probe answers 0 when this kernel lets us do all that the io_uring backend needs. */
-extern const struct io_world_ops io_uring_world_ops;
-int io_uring_probe(void);
-extern const struct io_world_ops io_epoll_world_ops;
+/* The real backends. NULL with *error = -errno, for io_uring when this kernel does not let us. */
+struct io_world *io_epoll_world_create(int *error);
+struct io_world *io_uring_world_create(int *error);
+/* For tests: makes ios that receive one by one although (or not although) multishot would be safe here. */
+void io_uring_set_multishot(struct io_world *world, bool on);
 
 #endif

@@ -308,7 +308,8 @@ void epoll_note_conn(struct epoll_io *e, struct target *target, uint32_t events)
         return;
     }
     want_receive(e, c);
-    bool sending = c->state.send_busy && !c->state.send_done; /* close cancels a send, but EPOLLOUT stays on */
+    bool sending =
+        c->state.send_busy && !c->state.send_done; /* close cancels a send, but EPOLLOUT stays on */
     if (c->blocked && sending && ((events & EPOLLOUT) || gone)) try_send(e, c);
 }
 

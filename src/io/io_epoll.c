@@ -211,8 +211,16 @@ static void epoll_world_destroy(struct io_world *world)
     free(world);
 }
 
-const struct io_world_ops io_epoll_world_ops = {
+static const struct io_world_ops epoll_world_ops = {
     .name = "epoll",
     .create = epoll_create_io,
     .destroy = epoll_world_destroy,
 };
+
+struct io_world *io_epoll_world_create(int *error)
+{
+    struct io_world *world = calloc(1, sizeof(*world));
+    *error = world == NULL ? -ENOMEM : 0;
+    if (world != NULL) world->ops = &epoll_world_ops;
+    return world;
+}

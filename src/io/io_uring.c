@@ -85,7 +85,7 @@ static int uring_turn(struct io *io, int64_t deadline_us, struct io_completion *
 {
     struct uring_io *u = uring_of(io);
     CHECK(max > 0);
-    if (u->thread == 0) uring_enable(u);
+    if (u->thread == 0) CHECK(uring_enable(u) == 0);
     u->woken = false;
     if (u->accept_retry_us < deadline_us) deadline_us = u->accept_retry_us;
     prepare(u);
@@ -191,6 +191,7 @@ static struct io *uring_create(struct io_world *world, int *error)
     if (u == NULL) return NULL;
     u->base.ops = &uring_ops;
     u->base.world = world;
+    u->multishot = ((struct uring_world *)world)->multishot;
     u->accept_retry_us = INT64_MAX;
     struct list *lists[] = {&u->conns, &u->listeners, &u->done, &u->done_lazy, &u->starved};
     for (size_t i = 0; i < ARRAY_LEN(lists); i++) list_init(lists[i]);
@@ -207,8 +208,28 @@ static void uring_world_destroy(struct io_world *world)
     free(world);
 }
 
-const struct io_world_ops io_uring_world_ops = {
+static const struct io_world_ops uring_world_ops = {
     .name = "io_uring",
     .create = uring_create,
     .destroy = uring_world_destroy,
 };
+
+struct io_world *io_uring_world_create(int *error)
+{
+    bool multishot;
+    *error = uring_probe(&multishot);
+    struct uring_world *world = *error == 0 ? calloc(1, sizeof(*world)) : NULL;
+    if (world == NULL) {
+        if (*error == 0) *error = -ENOMEM;
+        return NULL;
+    }
+    world->base.ops = &uring_world_ops;
+    world->multishot = multishot;
+    return &world->base;
+}
+
+void io_uring_set_multishot(struct io_world *world, bool on)
+{
+    CHECK(world->ops == &uring_world_ops);
+    ((struct uring_world *)world)->multishot = on;
+}

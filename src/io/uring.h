@@ -34,9 +34,16 @@ enum uring_tag {
     TAG_MASK = 15
 };
 
+struct uring_world {
+    struct io_world base;
+    bool multishot; /* see uring_probe.c */
+};
+
 struct uring_io {
     struct io base;
     struct io_uring ring;
+    bool multishot;
+    bool probing; /* an error of io_uring_enter() is an answer, not a reason to stop */
     struct wake wake;
     pid_t thread; /* the one that the ring belongs to since it was enabled; 0 before */
     bool woken;   /* the eventfd made an edge */
@@ -71,7 +78,7 @@ struct uring_conn {
     struct list link; /* in conns */
     struct list starving;
     int fd;
-    bool recv_armed : 1;          /* a multishot receive is in flight */
+    bool recv_armed : 1;          /* a receive is in flight */
     bool recv_cancelling : 1;     /* and is being cancelled */
     bool send_flying : 1;         /* the kernel has the send */
     struct conn_state state;      /* its `out` is in done or done_lazy */
@@ -89,8 +96,8 @@ static inline uint64_t uring_data(const void *object, enum uring_tag tag)
 }
 
 /* uring_ring.c: the ring and its receive buffers */
-int uring_open(struct uring_io *u);    /* 0 or -errno, then there is nothing to close */
-void uring_enable(struct uring_io *u); /* makes the calling thread the ring's own */
+int uring_open(struct uring_io *u);   /* 0 or -errno, then there is nothing to close */
+int uring_enable(struct uring_io *u); /* makes the calling thread the ring's own; 0 or -errno */
 void uring_close(struct uring_io *u);
 /* A zeroed entry; submits what is there when the queue is full. */
 struct io_uring_sqe *uring_entry(struct uring_io *u, int op, int fd, uint64_t user_data);
@@ -99,6 +106,7 @@ void uring_cancel(struct uring_io *u, uint64_t user_data);
 /* Submits, runs the kernel's deferred work and waits up to timeout_us (-1: for ever) for a completion.
  * 0, or -ETIME, or -EINTR. */
 int uring_enter(struct uring_io *u, int64_t timeout_us);
+void uring_prepare_recv(struct uring_io *u, int fd, uint64_t user_data);
 static inline unsigned uring_ready(const struct uring_io *u)
 {
     return io_uring_smp_load_acquire(u->ring.cq.ktail) - *u->ring.cq.khead;
@@ -106,6 +114,9 @@ static inline unsigned uring_ready(const struct uring_io *u)
 void uring_buffers_recycle(struct uring_io *u);      /* those of the last turn */
 bool uring_buffers_grow(struct uring_io *u);         /* false: all are in circulation */
 void uring_buffer_used(struct uring_io *u, int bid); /* a completion holds it */
+
+/* uring_probe.c: 0, or why this kernel does not let us. *multishot: whether receives may be multishot. */
+int uring_probe(bool *multishot);
 
 /* uring_conn.c */
 void uring_conn_arm(struct uring_io *u, struct uring_conn *c); /* begins receiving, if it may and is not */

@@ -31,19 +31,11 @@ static void complete_if_over(struct uring_io *u, struct uring_conn *c)
 
 /* ---- receiving ---- */
 
-static void arm(struct uring_io *u, struct uring_conn *c, bool poll_first)
-{
-    if (c->recv_armed || !conn_may_receive(&c->state)) return;
-    struct io_uring_sqe *sqe = uring_entry(u, IORING_OP_RECV, c->fd, uring_data(c, TAG_RECV));
-    sqe->flags = IOSQE_BUFFER_SELECT;
-    sqe->buf_group = URING_BUFFER_GROUP;
-    sqe->ioprio = IORING_RECV_MULTISHOT | (poll_first ? IORING_RECVSEND_POLL_FIRST : 0);
-    c->recv_armed = true;
-}
-
 void uring_conn_arm(struct uring_io *u, struct uring_conn *c)
 {
-    arm(u, c, false);
+    if (c->recv_armed || !conn_may_receive(&c->state)) return;
+    uring_prepare_recv(u, c->fd, uring_data(c, TAG_RECV));
+    c->recv_armed = true;
 }
 
 static void disarm(struct uring_io *u, struct uring_conn *c)
@@ -87,7 +79,7 @@ int uring_on_recv(struct uring_io *u, struct uring_conn *c, const struct io_urin
             out[n++] = (struct io_completion){.user = c->state.user, .op = IO_RECV, .result = result};
         c->state.ended = true;
     }
-    if (!list_linked(&c->starving)) arm(u, c, true);
+    if (!list_linked(&c->starving)) uring_conn_arm(u, c);
     complete_if_over(u, c);
     return n;
 }
@@ -103,7 +95,7 @@ void uring_recv_resume(struct io_conn *conn)
 {
     struct uring_conn *c = of_base(conn);
     c->state.paused = false;
-    arm(io_of(c), c, false); /* when the cancelled receive has not come back yet, uring_on_recv() arms */
+    uring_conn_arm(io_of(c), c); /* when the cancelled receive has not come back yet, uring_on_recv() arms */
 }
 
 /* ---- sending ---- */
@@ -194,7 +186,7 @@ struct io_conn *uring_attach(struct io *io, io_socket socket, void *user)
     CHECK(socket >= 0);
     struct uring_conn *c = conn_create(uring_of(io), (int)socket, user);
     if (c == NULL) return NULL;
-    arm(uring_of(io), c, true);
+    uring_conn_arm(uring_of(io), c);
     return &c->base;
 }
 
@@ -232,7 +224,7 @@ void uring_on_connect(struct uring_io *u, struct uring_conn *c, int result)
     conn_finish_connect(&c->state, c->state.close_asked ? -ECANCELED : result);
     free(c->address);
     c->address = NULL;
-    arm(u, c, true);
+    uring_conn_arm(u, c);
     uring_conn_complete(u, c);
 }
 

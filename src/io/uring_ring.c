@@ -1,5 +1,4 @@
-/* The ring of the io_uring backend and its receive buffers, and the probe that decides whether it can be
- * used.
+/* The ring of the io_uring backend and its receive buffers.
  *
  * The ring is created disabled and enabled by the first io_wait(): SINGLE_ISSUER binds it to the thread that
  * enables it, which may be another than the one that called io_create().
@@ -94,12 +93,14 @@ void uring_close(struct uring_io *u)
     if (u->buffers != NULL) munmap(u->buffers, buffers_bytes());
 }
 
-void uring_enable(struct uring_io *u)
+int uring_enable(struct uring_io *u)
 {
     /* liburing 2.3 declares io_uring_enable_rings() but does not export it. */
-    CHECK(syscall(SYS_io_uring_register, u->ring.ring_fd, IORING_REGISTER_ENABLE_RINGS, NULL, 0) == 0);
+    if (syscall(SYS_io_uring_register, u->ring.ring_fd, IORING_REGISTER_ENABLE_RINGS, NULL, 0) < 0)
+        return -errno;
     u->thread = (pid_t)syscall(SYS_gettid);
     io_uring_register_ring_fd(&u->ring); /* saves a look-up per call; without it all works as well */
+    return 0;
 }
 
 static unsigned flush(struct io_uring *ring)
@@ -126,8 +127,9 @@ static int enter(struct io_uring *ring, unsigned submit, unsigned wait, unsigned
 struct io_uring_sqe *uring_entry(struct uring_io *u, int op, int fd, uint64_t user_data)
 {
     struct io_uring_sq *sq = &u->ring.sq;
-    while (sq->sqe_tail + 1 - io_uring_smp_load_acquire(sq->khead) > sq->ring_entries) {
-        if (u->thread == 0) uring_enable(u);
+    for (int tries = 0; sq->sqe_tail + 1 - io_uring_smp_load_acquire(sq->khead) > sq->ring_entries; tries++) {
+        CHECK(tries < 1000); /* the kernel takes nothing any more */
+        if (u->thread == 0) CHECK(uring_enable(u) == 0);
         int n = enter(&u->ring, flush(&u->ring), 0, 0, -1);
         CHECK(n >= 0 || n == -EINTR || n == -EAGAIN || n == -EBUSY);
         /* Busy: the kernel has completions that the queue has no room for and wants us to make it. */
@@ -148,6 +150,17 @@ void uring_cancel(struct uring_io *u, uint64_t user_data)
     sqe->flags = IOSQE_CQE_SKIP_SUCCESS;
 }
 
+/* Begins a receive into whatever buffer is next. A multishot one tries at once, so that bytes and an end that
+ * are there already are both seen; a single one polls first, which sees them as well, and it rarely finds
+ * something at once. */
+void uring_prepare_recv(struct uring_io *u, int fd, uint64_t user_data)
+{
+    struct io_uring_sqe *sqe = uring_entry(u, IORING_OP_RECV, fd, user_data);
+    sqe->flags = IOSQE_BUFFER_SELECT;
+    sqe->buf_group = URING_BUFFER_GROUP;
+    sqe->ioprio = u->multishot ? IORING_RECV_MULTISHOT : IORING_RECVSEND_POLL_FIRST;
+}
+
 int uring_enter(struct uring_io *u, int64_t timeout_us)
 {
     unsigned submit = flush(&u->ring);
@@ -157,7 +170,7 @@ int uring_enter(struct uring_io *u, int64_t timeout_us)
                   timeout_us == 0 ? -1 : timeout_us);
     if (n >= 0 || n == -EAGAIN || n == -EBUSY)
         return 0; /* busy: take completions, submit the rest next time */
-    CHECK(n == -ETIME || n == -EINTR);
+    CHECK(n == -ETIME || n == -EINTR || u->probing);
     return n;
 }
 
@@ -186,56 +199,4 @@ void uring_buffer_used(struct uring_io *u, int bid)
 {
     CHECK(u->used_count < u->live && bid < u->live);
     u->used[u->used_count++] = (uint16_t)bid;
-}
-
-/* ---- the probe ---- */
-
-/* One byte through a multishot receive with a provided buffer: what a filter, an old kernel or an emulated
- * one fails. */
-static int try_receive(struct uring_io *u, const int sockets[2])
-{
-    struct io_uring_sqe *sqe = uring_entry(u, IORING_OP_RECV, sockets[0], TAG_RECV);
-    sqe->flags = IOSQE_BUFFER_SELECT;
-    sqe->buf_group = URING_BUFFER_GROUP;
-    sqe->ioprio = IORING_RECV_MULTISHOT | IORING_RECVSEND_POLL_FIRST;
-    sqe = uring_entry(u, IORING_OP_SEND, sockets[1], TAG_SEND);
-    sqe->addr = (uintptr_t) "x";
-    sqe->len = 1;
-    sqe->msg_flags = MSG_NOSIGNAL | MSG_WAITALL;
-    bool received = false, sent = false;
-    for (int tries = 0; tries < 8 && !(received && sent); tries++) {
-        unsigned submit = flush(&u->ring);
-        int n = enter(&u->ring, submit, 1, IORING_ENTER_GETEVENTS, 250000);
-        if (n < 0 && n != -ETIME && n != -EINTR) return n;
-        unsigned head = *u->ring.cq.khead;
-        for (unsigned ready = uring_ready(u); ready > 0; ready--, head++) {
-            const struct io_uring_cqe *cqe = &u->ring.cq.cqes[head & u->ring.cq.ring_mask];
-            unsigned wanted = IORING_CQE_F_MORE | IORING_CQE_F_BUFFER;
-            if (cqe->user_data == TAG_SEND && cqe->res == 1) sent = true;
-            if (cqe->user_data == TAG_RECV && cqe->res == 1 && (cqe->flags & wanted) == wanted)
-                received = true;
-        }
-        io_uring_smp_store_release(u->ring.cq.khead, head);
-    }
-    return received && sent ? 0 : -ENOSYS;
-}
-
-int io_uring_probe(void)
-{
-    struct uring_io *u = calloc(1, sizeof(*u));
-    if (u == NULL) return -ENOMEM;
-    int error = uring_open(u);
-    if (error == 0) {
-        int sockets[2];
-        uring_enable(u);
-        error = socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) < 0 ? -errno : 0;
-        if (error == 0) {
-            error = try_receive(u, sockets);
-            close(sockets[0]);
-            close(sockets[1]);
-        }
-        uring_close(u);
-    }
-    free(u);
-    return error;
 }

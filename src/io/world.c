@@ -1,26 +1,10 @@
 /* Chooses the backend of a real world. */
 #include "io/backend.h"
 
-#include <errno.h>
-#include <stdlib.h>
-
 struct io_world *io_world_create(enum io_backend backend, int *error)
 {
-    const struct io_world_ops *ops = &io_epoll_world_ops;
-    *error = 0;
-    if (backend != IO_BACKEND_EPOLL) {
-        int refused = io_uring_probe();
-        if (refused == 0) ops = &io_uring_world_ops;
-        if (refused < 0 && backend == IO_BACKEND_URING) {
-            *error = refused;
-            return NULL;
-        }
-    }
-    struct io_world *world = calloc(1, sizeof(*world));
-    if (world == NULL) {
-        *error = -ENOMEM;
-        return NULL;
-    }
-    world->ops = ops;
-    return world;
+    if (backend == IO_BACKEND_EPOLL) return io_epoll_world_create(error);
+    struct io_world *world = io_uring_world_create(error);
+    if (world != NULL || backend == IO_BACKEND_URING) return world;
+    return io_epoll_world_create(error);
 }

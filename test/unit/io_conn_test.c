@@ -1,6 +1,8 @@
 /* Connections over every backend: bytes both ways, flow control, closing, moving, and the rules of io.h. */
 #include "io_suite.h"
 
+#include <sys/socket.h>
+
 static enum suite_backend backend;
 
 /* A client and the server's side of its connection, on two ios. */
@@ -367,6 +369,47 @@ static void unread_bytes_reset_the_peer(void **state)
     pair_destroy(p);
 }
 
+/* Bytes and the end (or a reset) that come at the same moment, seen in one turn: neither hides the other. */
+static void the_end_right_behind_the_bytes(void **state)
+{
+    for (int run = 0; run < 6; run++) {
+        int kind = run % 3;   /* 0: the end, 1: a reset, 2: the end of a unix socket */
+        bool late = run >= 3; /* all was there before the connection was attached */
+        if (kind > 0 && backend == SUITE_SIM) continue;
+        struct suite *s = suite_create(backend, 2);
+        struct door d = {.kind = USER_DOOR, .attach_to = late ? NULL : s->ios[0]};
+        char address[64] = "127.0.0.1";
+        int error;
+        snprintf(address, kind == 2 ? sizeof(address) : 0, "/tmp/weft-io-test-%d.sock", (int)getpid());
+        error = kind == 2 ? io_listen_unix(s->ios[0], address, 0, 16, &d, &d.listener)
+                          : io_listen_tcp(s->ios[0], address, 0, 16, &d, &d.listener);
+        assert_int_equal(error, 0);
+        struct peer *p = peer_new();
+        p->conn = io_connect(s->ios[1], address, io_listener_port(d.listener), p, &error);
+        UNTIL(s, p->connects == 1 && d.accepted == 1);
+        suite_settle(s);
+        if (kind == 1) {
+            struct linger now = {1, 0};
+            int fd = (int)io_conn_fd(p->conn);
+            assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now)), 0);
+        }
+        peer_send(p, "bytes", 5);
+        while (p->sending) suite_wait(s, 1, 0);
+        io_close(p->conn);
+        while (!p->closed) suite_wait(s, 1, 0); /* and only now the server's turn */
+        if (late) {
+            d.peers[0] = peer_new();
+            d.peers[0]->conn = io_attach(s->ios[0], d.sockets[0], d.peers[0]);
+        }
+        UNTIL(s, d.peers[0]->ended);
+        assert_int_equal(d.peers[0]->in_len, 5);
+        assert_int_equal(d.peers[0]->end_result, kind == 1 ? -ECONNRESET : 0);
+        peer_free(p);
+        door_close(s, &d);
+        suite_destroy(s);
+    }
+}
+
 static void connect_refused(void **state)
 {
     struct pair *p = pair_create(false);
@@ -535,6 +578,7 @@ int main(void)
         cmocka_unit_test(close_behind_a_queued_send),
         cmocka_unit_test(closes_right_after_connect_and_attach),
         cmocka_unit_test(unread_bytes_reset_the_peer),
+        cmocka_unit_test(the_end_right_behind_the_bytes),
         cmocka_unit_test(connect_refused),
         cmocka_unit_test(lazy_sends_do_not_wake),
         cmocka_unit_test(moves_between_ios),
