@@ -81,9 +81,10 @@ void cmd_auth(struct command_context *ctx)
 
 /* ---- HELLO ---- */
 
+/* Redis looks at a C string: what stands behind a NUL is not judged. */
 static bool is_printable(struct slice name)
 {
-    for (size_t i = 0; i < name.len; i++)
+    for (size_t i = 0; i < name.len && name.ptr[i]; i++)
         if (name.ptr[i] < '!' || name.ptr[i] > '~') return false;
     return true;
 }

@@ -145,6 +145,17 @@ static void refuse(struct shard *shard, struct session *session, const char *err
     if (session->in_multi) session->multi.dirty = true;
 }
 
+/* A refused EXEC ends its transaction. Its watches stay until the next one or UNWATCH: giving them up needs their
+ * partitions. */
+static void refuse_exec(struct shard *shard, struct session *session, const char *reason)
+{
+    char text[256];
+    const char *without_code = strncmp(reason, "ERR ", 4) == 0 ? reason + 4 : reason;
+    snprintf(text, sizeof text, "EXECABORT Transaction discarded because of: %s", without_code);
+    refuse(shard, session, text);
+    session_multi_reset(session);
+}
+
 static void refuse_unknown(struct shard *shard, struct session *session, const struct request *request,
                            const struct slice *argv)
 {
@@ -191,13 +202,14 @@ static const char *reason_to_refuse(struct shard *shard, struct session *session
                                     char *buf, size_t buf_len)
 {
     const struct command *command = request->command;
-    if (command->status != COMMAND_SUPPORTED || (!command->handler && !command->subcommand_count)) {
-        snprintf(buf, buf_len, "ERR command '%s' is not supported by weft%s", command->full_name,
-                 command->status == COMMAND_LATER ? " yet" : "");
+    bool is_supported = command->status == COMMAND_SUPPORTED && (command->handler || command->subcommand_count);
+    if (!command_arity_fits(command, request->argc) || (is_supported && !command->handler)) {
+        snprintf(buf, buf_len, "ERR wrong number of arguments for '%s' command", command->full_name);
         return buf;
     }
-    if (!command_arity_fits(command, request->argc) || !command->handler) {
-        snprintf(buf, buf_len, "ERR wrong number of arguments for '%s' command", command->full_name);
+    if (!is_supported) {
+        snprintf(buf, buf_len, "ERR command '%s' is not supported by weft%s", command->full_name,
+                 command->status == COMMAND_LATER ? " yet" : "");
         return buf;
     }
     if (!(session->flags & SESSION_AUTHENTICATED) && !(command->flags & COMMAND_NO_AUTH))
@@ -340,6 +352,26 @@ static enum verdict run_on_session(struct shard *shard, struct session *session,
     return DONE;
 }
 
+bool dispatch_ask(struct shard *shard, struct session *session)
+{
+    struct command_context *ctx = &shard->ctx;
+    struct command_stats *stats = &shard->command_stats[ctx->command->id];
+    uint32_t errors = ctx->reply->errors;
+    ctx->command->handler(ctx);
+    if (session->scatter) {
+        scatter_send(shard, session->scatter);
+        return true;
+    }
+    shard->stats.commands++; /* answered at once: a bad argument */
+    stats->calls++;
+    if (ctx->reply->errors != errors) {
+        stats->failed++;
+        meter_error(shard, ctx->reply);
+    }
+    if (UNLIKELY(shard->monitor_shards)) monitor_command(shard, session, ctx);
+    return false;
+}
+
 /* CONFIG SET shards is answered when all is done; until then the session may itself move to another shard. */
 static enum verdict await_reshard(struct shard *shard, struct session *session)
 {
@@ -358,16 +390,11 @@ static enum verdict run_scatter(struct shard *shard, struct session *session, co
     dispatch_context(shard, session, request->command, argv, (int)request->argc);
     if (!session->scatter) {
         size_t before = reply_len(shard->ctx.reply);
-        request->command->handler(&shard->ctx); /* asks, or answers at once (a bad argument, HELP) */
-        if (!session->scatter) {
+        if (!dispatch_ask(shard, session)) {
             if (is_quiet_reply(session)) reply_truncate(shard->ctx.reply, before);
             session->flags &= ~(uint32_t)SESSION_REPLY_SKIP;
-            shard->command_stats[request->command->id].calls++;
-            shard->stats.commands++;
-            if (UNLIKELY(shard->monitor_shards)) monitor_command(shard, session, &shard->ctx);
             return DONE;
         }
-        scatter_send(shard, session->scatter);
     }
     if (session->scatter->answered < session->scatter->count)
         return wait_for(session, NULL, SESSION_WAITS_SCATTER);
@@ -401,7 +428,10 @@ static enum verdict run(struct shard *shard, struct session *session, const stru
     const char *reason = goes_on ? NULL : reason_to_refuse(shard, session, request, buf, sizeof buf);
     if (UNLIKELY(reason != NULL)) {
         shard->command_stats[command->id].rejected++;
-        refuse(shard, session, reason);
+        if (command->handler == cmd_exec)
+            refuse_exec(shard, session, reason);
+        else
+            refuse(shard, session, reason);
         return DONE;
     }
     if (UNLIKELY(!goes_on && is_paused(shard, session, command)))
