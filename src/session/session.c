@@ -47,8 +47,8 @@ void session_destroy(struct session *s)
 void session_set_text(struct slice *text, struct slice value)
 {
     char *copy = NULL;
-    if (value.len) {
-        copy = malloc(value.len);
+    if (value.ptr) { /* an empty text is not none */
+        copy = malloc(value.len + 1);
         CHECK(copy);
         memcpy(copy, value.ptr, value.len);
     }
