@@ -1,7 +1,8 @@
 #!/usr/bin/python3
-"""DUMP and RESTORE against real servers (tools/peers.sh): values of every type, size and encoding move from Redis 8.0 and 7.0
-to weft and back and stay what they were; the packed forms of older versions, made here, are read as Redis reads
-them; RESTORE's options and errors get the same replies; damaged payloads do no harm; DEBUG RELOAD keeps everything.
+"""DUMP and RESTORE against real servers (tools/peers.sh): values of every type, size and encoding move from
+Redis 8.0 and 7.0 to weft and back and stay what they were; the packed forms of older versions, made here, are read as
+Redis reads them; RESTORE's options and errors get the same replies; damaged payloads do no harm; DEBUG RELOAD keeps
+everything.
 """
 import os
 import random
@@ -14,7 +15,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 import server as servers  # noqa: E402
 from harness import Skip, Suite, equal, true  # noqa: E402
-from resp import ReplyError  # noqa: E402
+from resp import ReplyError, split  # noqa: E402
 
 suite = Suite('dump')
 _peers = {}
@@ -38,7 +39,8 @@ def strings():
     yield [b'SET', b'k', b'']
     for v in (0, -1, 127, -129, 32768, -2 ** 31, 2 ** 31, 2 ** 63 - 1, -2 ** 63):
         yield [b'SET', b'k', b'%d' % v]
-    for v in (b'01', b'-0', b'3.5', b'x' * 20, b'ab' * 40, b'y' * 44, b'z' * 45, bytes(range(256)) * 9, b'w' * 100000):
+    for v in (b'01', b'-0', b'3.5', b'x' * 20, b'ab' * 40, b'y' * 44, b'z' * 45, bytes(range(256)) * 9,
+              b'w' * 100000):
         yield [b'SET', b'k', v]
     r = random.Random(1)
     yield [b'SET', b'k', bytes(r.randrange(256) for _ in range(70000))]
@@ -62,7 +64,8 @@ def collections():
         yield [[b'RPUSH', b'k'] + items]
         yield [[b'SADD', b'k'] + distinct]
         yield [[b'SADD', b'k'] + ints]
-        scores = [r.choice([b'%d' % r.randrange(-99, 99), b'%.17g' % r.uniform(-1e5, 1e5), b'inf', b'-inf', b'1e-300'])
+        scores = [r.choice([b'%d' % r.randrange(-99, 99), b'%.17g' % r.uniform(-1e5, 1e5), b'inf', b'-inf',
+                            b'1e-300'])
                   for _ in distinct]
         yield [[b'ZADD', b'k'] + [w for pair in zip(scores, distinct) for w in pair]]
         values = elements(r, len(distinct), longest)
@@ -283,6 +286,21 @@ def older_forms(t):
 
 # ---------------------------------------------------------------- replies
 
+RESTORES = """
+    RESTORE k 0 {good}; RESTORE k 0 {good}; RESTORE k 0 {good} REPLACE; PTTL k; RESTORE k 0 {bad_sum} replace;
+    RESTORE k 0 {newer} REPLACE; RESTORE k 0 {cut} REPLACE; RESTORE k 0 {nothing} REPLACE; RESTORE k 0 x
+    REPLACE; GET k; RESTORE k -1 {good} REPLACE; RESTORE k x {good} REPLACE; RESTORE k x {good}; RESTORE k -1
+    {good}; RESTORE k 0 {good} REPLACE FOO; RESTORE k 0 {good} IDLETIME; RESTORE k 0 {good} REPLACE IDLETIME -1;
+    RESTORE k 0 {good} REPLACE IDLETIME x; RESTORE k 0 {good} REPLACE IDLETIME 10 FREQ 1; RESTORE k 0 {good}
+    REPLACE FREQ 256; RESTORE k 0 {good} REPLACE FREQ 1 IDLETIME 10; RESTORE k 0 {good} FREQ; RESTORE k 0 {good}
+    REPLACE IDLETIME 10; RESTORE k 0 {good} REPLACE FREQ 255; RESTORE k 4102444800123 {good} REPLACE ABSTTL;
+    PEXPIRETIME k; RESTORE k 1 {good} REPLACE ABSTTL; EXISTS k; RESTORE k 1 {good} ABSTTL; EXISTS k; RESTORE k 1
+    {bad_sum} ABSTTL; RESTORE k 1 {cut} ABSTTL; RPUSH k a; RESTORE k 1 {cut} REPLACE ABSTTL; EXISTS k; RESTORE k
+    1 {good} REPLACE ABSTTL; EXISTS k; DUMP none; DUMP; RESTORE k 0; RPUSH k a; RESTORE k 0 {good} REPLACE; TYPE
+    k; RESTORE k 0 {empty_set} REPLACE; RESTORE k 0 {twice} REPLACE; GET k
+"""
+
+
 @suite.test
 def options_and_errors(t):
     real, ours = peer('redis8'), t.server.conn()
@@ -290,24 +308,9 @@ def options_and_errors(t):
     bad_sum = good[:-1] + bytes([good[-1] ^ 1])
     newer = payload(b'\0\2ab', 13)
     cut = payload(b'\0\x20ab')  # Redis would take a little more from the footer
-    lines = [
-        ['RESTORE', 'k', '0', good], ['RESTORE', 'k', '0', good], ['RESTORE', 'k', '0', good, 'REPLACE'], ['PTTL', 'k'],
-        ['RESTORE', 'k', '0', bad_sum, 'replace'], ['RESTORE', 'k', '0', newer, 'REPLACE'], ['RESTORE', 'k', '0', cut, 'REPLACE'],
-        ['RESTORE', 'k', '0', '', 'REPLACE'], ['RESTORE', 'k', '0', 'x', 'REPLACE'], ['GET', 'k'],
-        ['RESTORE', 'k', '-1', good, 'REPLACE'], ['RESTORE', 'k', 'x', good, 'REPLACE'], ['RESTORE', 'k', 'x', good],
-        ['RESTORE', 'k', '-1', good], ['RESTORE', 'k', '0', good, 'REPLACE', 'FOO'], ['RESTORE', 'k', '0', good, 'IDLETIME'],
-        ['RESTORE', 'k', '0', good, 'REPLACE', 'IDLETIME', '-1'], ['RESTORE', 'k', '0', good, 'REPLACE', 'IDLETIME', 'x'],
-        ['RESTORE', 'k', '0', good, 'REPLACE', 'IDLETIME', '10', 'FREQ', '1'], ['RESTORE', 'k', '0', good, 'REPLACE', 'FREQ', '256'],
-        ['RESTORE', 'k', '0', good, 'REPLACE', 'FREQ', '1', 'IDLETIME', '10'], ['RESTORE', 'k', '0', good, 'FREQ'],
-        ['RESTORE', 'k', '0', good, 'REPLACE', 'IDLETIME', '10'], ['RESTORE', 'k', '0', good, 'REPLACE', 'FREQ', '255'],
-        ['RESTORE', 'k', '4102444800123', good, 'REPLACE', 'ABSTTL'], ['PEXPIRETIME', 'k'],
-        ['RESTORE', 'k', '1', good, 'REPLACE', 'ABSTTL'], ['EXISTS', 'k'],
-        ['RESTORE', 'k', '1', good, 'ABSTTL'], ['EXISTS', 'k'], ['RESTORE', 'k', '1', bad_sum, 'ABSTTL'], ['RESTORE', 'k', '1', cut, 'ABSTTL'],
-        ['RPUSH', 'k', 'a'], ['RESTORE', 'k', '1', cut, 'REPLACE', 'ABSTTL'], ['EXISTS', 'k'],
-        ['RESTORE', 'k', '1', good, 'REPLACE', 'ABSTTL'], ['EXISTS', 'k'],
-        ['DUMP', 'none'], ['DUMP'], ['RESTORE', 'k', '0'], ['RPUSH', 'k', 'a'], ['RESTORE', 'k', '0', good, 'REPLACE'], ['TYPE', 'k'],
-        ['RESTORE', 'k', '0', payload(b'\2\0'), 'REPLACE'], ['RESTORE', 'k', '0', payload(b'\2\2\1a\1a'), 'REPLACE'], ['GET', 'k'],
-    ]
+    payloads = {b'{good}': good, b'{bad_sum}': bad_sum, b'{newer}': newer, b'{cut}': cut, b'{nothing}': b'',
+                b'{empty_set}': payload(b'\2\0'), b'{twice}': payload(b'\2\2\1a\1a')}
+    lines = [[payloads.get(w, w) for w in split(line)] for line in RESTORES.replace('\n', ' ').split(';')]
     for version in ('2', '3'):
         for c in (real, ours):
             c.call('HELLO', version)

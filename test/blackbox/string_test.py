@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""Strings and bits against a real server: random command lines with every option, boundary numbers and wrong types, in RESP2
-and RESP3, plus the corner cases that random lines seldom hit. Every reply must be the same, byte for byte.
+"""Strings and bits against a real server: random command lines with every option, boundary numbers and wrong types,
+in RESP2 and RESP3, plus the corner cases that random lines seldom hit. Every reply must be the same, byte for byte.
 
 Deadlines are far away or absolute, so that the clock does not matter; strings stay small, so that a run is quick.
 """
@@ -12,6 +12,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 import server as servers  # noqa: E402
 from harness import Skip, Suite, equal, true  # noqa: E402
+import resp  # noqa: E402
 from resp import show  # noqa: E402
 
 suite = Suite('string')
@@ -34,23 +35,29 @@ class Lines:
     """Random command lines from a seed."""
 
     KEYS = ['a', 'b', '{a}c', 'd', 'list']
-    INTEGERS = ['0', '1', '-1', '2', '3', '5', '7', '8', '10', '-5', '-100', '100', '9223372036854775807', 'x', '',
-                '-9223372036854775808', '9223372036854775808', '1.5', ' 1', '01', '-0', '+1']
-    INDICES = ['0', '1', '2', '3', '4', '7', '8', '9', '10', '15', '16', '20', '-1', '-2', '-3', '-5', '-8', '-20', '100']
-    VALUES = ['', 'foo', 'bar', '10', '-3', '9223372036854775807', '1.5', '3.0e3', 'hello world', 'x' * 50, '\xff\0\1', 'abcabc',
-              '0', 'ab\r\ncd', '1e400', 'inf', 'nan', '0x10', ' 5', '12345678901234567890', 'ohmytext', 'mynewtext']
-    FLOATS = ['1', '0.1', '-0.5', '1.5e3', '1e17', 'inf', '-inf', 'nan', 'x', '', '1e400', '5e-324', '3', '-1e17', '1.0e2',
-              '0.00000000000000001', '0x1p3', '+1', '.5', '5.', '1e4932']
+    INTEGERS = ['0', '1', '-1', '2', '3', '5', '7', '8', '10', '-5', '-100', '100', '9223372036854775807', 'x',
+                '', '-9223372036854775808', '9223372036854775808', '1.5', ' 1', '01', '-0', '+1']
+    INDICES = ['0', '1', '2', '3', '4', '7', '8', '9', '10', '15', '16', '20', '-1', '-2', '-3', '-5', '-8',
+               '-20', '100']
+    VALUES = ['', 'foo', 'bar', '10', '-3', '9223372036854775807', '1.5', '3.0e3', 'hello world', 'x' * 50,
+              '\xff\0\1', 'abcabc', '0', 'ab\r\ncd', '1e400', 'inf', 'nan', '0x10', ' 5',
+              '12345678901234567890', 'ohmytext', 'mynewtext']
+    FLOATS = ['1', '0.1', '-0.5', '1.5e3', '1e17', 'inf', '-inf', 'nan', 'x', '', '1e400', '5e-324', '3',
+              '-1e17', '1.0e2', '0.00000000000000001', '0x1p3', '+1', '.5', '5.', '1e4932']
     DEADLINES = ['0', '-1', '9223372036854775807', 'x', '4102444800', '4102444800000', '9223372036854775']
-    OPTIONS = [[], ['NX'], ['XX'], ['GET'], ['KEEPTTL'], ['EXAT'], ['PXAT'], ['EXAT', '4102444800'], ['PXAT', '4102444800123'],
-               ['EX'], ['EX', 'x'], ['EX', '0'], ['PX', '-5'], ['EX', '9223372036854775'], ['FOO'], ['PERSIST'], ['nx', 'get'],
+    OPTIONS = [[], ['NX'], ['XX'], ['GET'], ['KEEPTTL'], ['EXAT'], ['PXAT'], ['EXAT', '4102444800'],
+               ['PXAT', '4102444800123'], ['EX'], ['EX', 'x'], ['EX', '0'], ['PX', '-5'],
+               ['EX', '9223372036854775'], ['FOO'], ['PERSIST'], ['nx', 'get'],
                ['EXAT', '4102444800', 'EXAT', '4102444801'], ['EXAT', '4102444800', 'PXAT', '4102444800123'],
-               ['KEEPTTL', 'EXAT', '4102444800'], ['persist', 'EXAT', '4102444800'], ['PXAT', '1'], ['EXAT', '1']]
-    OFFSETS = ['0', '1', '2', '7', '8', '9', '15', '16', '63', '100', '1000', '-1', '4294967296', 'x', '#0', '#1', '#3', '#-1', '#',
-               '99999999999999999999', '34359738368', '#2305843009213693952', '#1152921504606846977']
-    TYPES = ['u8', 'i8', 'u1', 'i1', 'u63', 'i64', 'u64', 'i5', 'u2', 'i16', 'u16', 'i32', 'u4', 'x', 'i0', 'i65', 'u0', 'I8', 'u08',
-             'i', '8', 'u8\0x', '']
-    OPERANDS = ['255', '-128', '127', '64', '-1', '1', '-9223372036854775808', '9223372036854775807', 'x', '300', '-200']
+               ['KEEPTTL', 'EXAT', '4102444800'], ['persist', 'EXAT', '4102444800'], ['PXAT', '1'],
+               ['EXAT', '1']]
+    OFFSETS = ['0', '1', '2', '7', '8', '9', '15', '16', '63', '100', '1000', '-1', '4294967296', 'x', '#0',
+               '#1', '#3', '#-1', '#', '99999999999999999999', '34359738368', '#2305843009213693952',
+               '#1152921504606846977']
+    TYPES = ['u8', 'i8', 'u1', 'i1', 'u63', 'i64', 'u64', 'i5', 'u2', 'i16', 'u16', 'i32', 'u4', 'x', 'i0',
+             'i65', 'u0', 'I8', 'u08', 'i', '8', 'u8\0x', '']
+    OPERANDS = ['255', '-128', '127', '64', '-1', '1', '-9223372036854775808', '9223372036854775807', 'x',
+                '300', '-200']
 
     def __init__(self, seed):
         self.r = random.Random(seed)
@@ -70,27 +77,33 @@ class Lines:
     def keys(self, most):
         return [self.key() for _ in range(self.r.randrange(most))]
 
+    def lcs_option(self):
+        return self.one([['LEN'], ['IDX'], ['WITHMATCHLEN'], ['MINMATCHLEN', self.number()], ['idx'], ['MINMATCHLEN'],
+                         ['FOO']])
+
     def string_line(self):
-        name = self.one('SET SET GET GETSET APPEND STRLEN SETRANGE GETRANGE SUBSTR INCR DECR INCRBY DECRBY INCRBYFLOAT INCRBYFLOAT '
-                        'MGET MSET MSETNX SETNX SETEX PSETEX GETDEL GETEX GETEX LCS LCS DEL LPUSH OBJECT PERSIST PEXPIRETIME'.split())
+        name = self.one('SET SET GET GETSET APPEND STRLEN SETRANGE GETRANGE SUBSTR INCR DECR INCRBY DECRBY '
+                        'INCRBYFLOAT INCRBYFLOAT MGET MSET MSETNX SETNX SETEX PSETEX GETDEL GETEX GETEX LCS LCS '
+                        'DEL LPUSH OBJECT PERSIST PEXPIRETIME'.split())
         extra = {
             'SET': lambda: [self.one(self.VALUES)] + self.options(),
             'GETSET': lambda: [self.one(self.VALUES)],
             'APPEND': lambda: [self.one(self.VALUES)],
             'SETNX': lambda: [self.one(self.VALUES)],
-            'SETRANGE': lambda: [self.one(['0', '1', '5', '40', '-1', '536870912', 'x', '2000', '9223372036854775807']),
+            'SETRANGE': lambda: [self.one(['0', '1', '5', '40', '-1', '536870912', 'x', '2000',
+                                           '9223372036854775807']),
                                  self.one(self.VALUES)],
             'GETRANGE': lambda: [self.number(), self.number()],
             'SUBSTR': lambda: [self.number(), self.number()],
             'INCRBY': lambda: [self.one(self.INTEGERS)],
             'DECRBY': lambda: [self.one(self.INTEGERS)],
             'INCRBYFLOAT': lambda: [self.one(self.FLOATS)],
-            'SETEX': lambda: [self.one(['0', '-1', 'x', '9223372036854775807', '9223372036854775']), self.one(self.VALUES)],
+            'SETEX': lambda: [self.one(['0', '-1', 'x', '9223372036854775807', '9223372036854775']),
+                              self.one(self.VALUES)],
             'PSETEX': lambda: [self.one(['0', '-1', 'x', '9223372036854775807']), self.one(self.VALUES)],
             'GETEX': self.options,
             'LPUSH': lambda: ['x'],
-            'LCS': lambda: [self.key()] + sum((self.one([['LEN'], ['IDX'], ['WITHMATCHLEN'], ['MINMATCHLEN', self.number()], ['idx'],
-                                                         ['MINMATCHLEN'], ['FOO']]) for _ in range(self.r.randrange(4))), []),
+            'LCS': lambda: [self.key()] + sum((self.lcs_option() for _ in range(self.r.randrange(4))), []),
         }
         if name == 'MGET':
             return [name] + self.keys(4)
@@ -111,7 +124,9 @@ class Lines:
     def operations(self, read_only):
         line = []
         for _ in range(self.r.randrange(5)):
-            op = 'GET' if read_only and self.r.random() < 0.8 else self.one(['GET', 'SET', 'INCRBY', 'INCRBY', 'OVERFLOW', 'get'])
+            op = self.one(['GET', 'SET', 'INCRBY', 'INCRBY', 'OVERFLOW', 'get'])
+            if read_only and self.r.random() < 0.8:
+                op = 'GET'
             line.append(op)
             if op == 'OVERFLOW':
                 line.append(self.one(['WRAP', 'SAT', 'FAIL', 'sat', 'FOO']))
@@ -122,8 +137,8 @@ class Lines:
         return line[:-1] if self.r.random() < 0.05 else line
 
     def bits_line(self):
-        name = self.one('SETBIT GETBIT BITCOUNT BITPOS BITOP BITOP BITFIELD BITFIELD BITFIELD_RO SET GET DEL LPUSH STRLEN APPEND '
-                        'OBJECT'.split())
+        name = self.one('SETBIT GETBIT BITCOUNT BITPOS BITOP BITOP BITFIELD BITFIELD BITFIELD_RO SET GET DEL '
+                        'LPUSH STRLEN APPEND OBJECT'.split())
         if name == 'SETBIT':
             return [name, self.key(), self.one(self.OFFSETS), self.one(['0', '1', '1', '2', 'x', '-1'])]
         if name == 'GETBIT':
@@ -138,7 +153,8 @@ class Lines:
             return [name, self.key()] + self.operations(name != 'BITFIELD')
         if name == 'SET':
             size = self.one([1, 3, 8, 17, 33, 70, 130])
-            return [name, self.key(), ''.join(chr(self.one([0, 255, 1, 128, self.r.randrange(256)])) for _ in range(size))]
+            bytes_ = [self.one([0, 255, 1, 128, self.r.randrange(256)]) for _ in range(size)]
+            return [name, self.key(), ''.join(map(chr, bytes_))]
         if name == 'OBJECT':
             return [name, 'ENCODING', self.key()]
         if name in ('APPEND', 'LPUSH'):
@@ -169,8 +185,9 @@ def compare(t, lines):
 @suite.test
 def random_strings(t):
     names = compare(t, Lines(1).string_line)
-    equal(sorted(n for n in ('SET GET GETSET APPEND STRLEN SETRANGE GETRANGE SUBSTR INCR DECR INCRBY DECRBY INCRBYFLOAT MGET MSET '
-                             'MSETNX SETNX GETDEL GETEX LCS').split() if n not in names), [], 'never succeeded')
+    wanted = ('SET GET GETSET APPEND STRLEN SETRANGE GETRANGE SUBSTR INCR DECR INCRBY DECRBY INCRBYFLOAT MGET MSET '
+              'MSETNX SETNX GETDEL GETEX LCS').split()
+    equal(sorted(set(wanted) - names), [], 'never succeeded')
 
 
 @suite.test
@@ -190,37 +207,41 @@ def same(t, lines):
             equal(ours.call(*line), real.call(*line), repr(line)[:200])
 
 
+CORNERS = """
+    SET n {most}; INCR n; INCRBY n 0; DECRBY n {least}; DECRBY n -1; SET n {least}; DECR n; INCRBY n {most};
+    DECRBY n {least}; SET n {blank1}; INCR n; SET n 01; INCR n; SET f 3.0e3; INCRBYFLOAT f 200;
+    INCRBYFLOAT f -5200; INCRBYFLOAT f 1e-17; GET f; OBJECT ENCODING f; INCRBYFLOAT f 1.5e3000;
+    INCRBYFLOAT f 1e4933; STRLEN f; SETRANGE s 0 {empty}; EXISTS s; SETRANGE s 3 x; GET s; OBJECT ENCODING s;
+    SETRANGE s 1 {empty}; SETRANGE s 536870911 xx; APPEND new {empty}; EXISTS new; OBJECT ENCODING new; APPEND num 12;
+    OBJECT ENCODING num; APPEND num 3; OBJECT ENCODING num; INCR num; OBJECT ENCODING num; SETBIT num 1 0;
+    GET num; MSETNX m1 x m1 y; GET m1; MSET m1; MSETNX m1 x m2; MSET m1 x m2; SET long {v*70000};
+    GETRANGE long 69990 -1; APPEND long {w*70000}; STRLEN long; SETRANGE long 200000 end;
+    GETRANGE long 199998 -1; BITCOUNT long; BITPOS long 1 199990; SET long 7; OBJECT ENCODING long;
+    SET lcs1 ohmytext; SET lcs2 mynewtext; LCS lcs1 lcs2; LCS lcs1 lcs2 LEN;
+    LCS lcs1 lcs2 IDX MINMATCHLEN 4 WITHMATCHLEN; LCS lcs1 none IDX; LCS none none; LCS lcs1 lcs2 LEN IDX;
+    SET lcs3 {ab*6000}; LCS lcs3 lcs3 LEN; SET ttl x PXAT 4102444800123; SET ttl y KEEPTTL; PEXPIRETIME ttl;
+    APPEND ttl z; PEXPIRETIME ttl; SETRANGE ttl 0 a; PEXPIRETIME ttl; GETSET ttl 5; PEXPIRETIME ttl;
+    SET ttl 5 PXAT 4102444800123; INCR ttl; INCRBYFLOAT ttl 0.5; PEXPIRETIME ttl; GETEX ttl PERSIST;
+    PEXPIRETIME ttl; GETEX ttl PXAT 1; EXISTS ttl; BITOP NOT none gone; EXISTS none; SET dest x EX 1000;
+    BITOP OR dest n n; TTL dest; OBJECT ENCODING dest; RPUSH dest2 x; BITOP AND dest2 n; TYPE dest2;
+    BITOP AND dest2 gone; EXISTS dest2; BITFIELD bf SET u8 100 1; STRLEN bf;
+    BITFIELD bf2 OVERFLOW FAIL SET u8 100 256; STRLEN bf2; BITFIELD bf3; EXISTS bf3;
+    BITFIELD bf OVERFLOW SAT SET i8 0 {least} GET i8 0; BITFIELD bf GET i64 3;
+    BITFIELD_RO bf GET u8 100 GET u4 #25; BITFIELD_RO bf SET u8 0 1; SETBIT bit 4294967295 2;
+    SETBIT bit 4294967296 1; GETBIT bit 4294967295;
+"""
+LONG = {b'{most}': b'9223372036854775807', b'{least}': b'-9223372036854775808', b'{v*70000}': b'v' * 70000,
+        b'{w*70000}': b'w' * 70000, b'{ab*6000}': b'ab' * 6000, b'{empty}': b'', b'{blank1}': b' 1'}
+
+
 @suite.test
 def corner_cases(t):
-    most, least = str(2 ** 63 - 1), str(-2 ** 63)
-    same(t, [
-        ['SET', 'n', most], ['INCR', 'n'], ['INCRBY', 'n', '0'], ['DECRBY', 'n', least], ['DECRBY', 'n', '-1'], ['SET', 'n', least],
-        ['DECR', 'n'], ['INCRBY', 'n', most], ['DECRBY', 'n', least], ['SET', 'n', ' 1'], ['INCR', 'n'], ['SET', 'n', '01'], ['INCR', 'n'],
-        ['SET', 'f', '3.0e3'], ['INCRBYFLOAT', 'f', '200'], ['INCRBYFLOAT', 'f', '-5200'], ['INCRBYFLOAT', 'f', '1e-17'], ['GET', 'f'],
-        ['OBJECT', 'ENCODING', 'f'], ['INCRBYFLOAT', 'f', '1.5e3000'], ['INCRBYFLOAT', 'f', '1e4933'], ['STRLEN', 'f'],
-        ['SETRANGE', 's', '0', ''], ['EXISTS', 's'], ['SETRANGE', 's', '3', 'x'], ['GET', 's'], ['OBJECT', 'ENCODING', 's'],
-        ['SETRANGE', 's', '1', ''], ['SETRANGE', 's', '536870911', 'xx'], ['APPEND', 'new', ''], ['EXISTS', 'new'],
-        ['OBJECT', 'ENCODING', 'new'], ['APPEND', 'num', '12'], ['OBJECT', 'ENCODING', 'num'], ['APPEND', 'num', '3'],
-        ['OBJECT', 'ENCODING', 'num'], ['INCR', 'num'], ['OBJECT', 'ENCODING', 'num'], ['SETBIT', 'num', '1', '0'], ['GET', 'num'],
-        ['MSETNX', 'm1', 'x', 'm1', 'y'], ['GET', 'm1'], ['MSET', 'm1'], ['MSETNX', 'm1', 'x', 'm2'], ['MSET', 'm1', 'x', 'm2'],
-        ['SET', 'long', 'v' * 70000], ['GETRANGE', 'long', '69990', '-1'], ['APPEND', 'long', 'w' * 70000], ['STRLEN', 'long'],
-        ['SETRANGE', 'long', '200000', 'end'], ['GETRANGE', 'long', '199998', '-1'], ['BITCOUNT', 'long'], ['BITPOS', 'long', '1', '199990'],
-        ['SET', 'long', '7'], ['OBJECT', 'ENCODING', 'long'],
-        ['SET', 'lcs1', 'ohmytext'], ['SET', 'lcs2', 'mynewtext'], ['LCS', 'lcs1', 'lcs2'], ['LCS', 'lcs1', 'lcs2', 'LEN'],
-        ['LCS', 'lcs1', 'lcs2', 'IDX', 'MINMATCHLEN', '4', 'WITHMATCHLEN'], ['LCS', 'lcs1', 'none', 'IDX'], ['LCS', 'none', 'none'],
-        ['LCS', 'lcs1', 'lcs2', 'LEN', 'IDX'], ['SET', 'lcs3', 'ab' * 6000], ['LCS', 'lcs3', 'lcs3', 'LEN'],
-        ['SET', 'ttl', 'x', 'PXAT', '4102444800123'], ['SET', 'ttl', 'y', 'KEEPTTL'], ['PEXPIRETIME', 'ttl'], ['APPEND', 'ttl', 'z'],
-        ['PEXPIRETIME', 'ttl'], ['SETRANGE', 'ttl', '0', 'a'], ['PEXPIRETIME', 'ttl'], ['GETSET', 'ttl', '5'], ['PEXPIRETIME', 'ttl'],
-        ['SET', 'ttl', '5', 'PXAT', '4102444800123'], ['INCR', 'ttl'], ['INCRBYFLOAT', 'ttl', '0.5'], ['PEXPIRETIME', 'ttl'],
-        ['GETEX', 'ttl', 'PERSIST'], ['PEXPIRETIME', 'ttl'], ['GETEX', 'ttl', 'PXAT', '1'], ['EXISTS', 'ttl'],
-        ['BITOP', 'NOT', 'none', 'gone'], ['EXISTS', 'none'], ['SET', 'dest', 'x', 'EX', '1000'], ['BITOP', 'OR', 'dest', 'n', 'n'],
-        ['TTL', 'dest'], ['OBJECT', 'ENCODING', 'dest'], ['RPUSH', 'dest2', 'x'], ['BITOP', 'AND', 'dest2', 'n'], ['TYPE', 'dest2'],
-        ['BITOP', 'AND', 'dest2', 'gone'], ['EXISTS', 'dest2'], ['BITFIELD', 'bf', 'SET', 'u8', '100', '1'], ['STRLEN', 'bf'],
-        ['BITFIELD', 'bf2', 'OVERFLOW', 'FAIL', 'SET', 'u8', '100', '256'], ['STRLEN', 'bf2'], ['BITFIELD', 'bf3'], ['EXISTS', 'bf3'],
-        ['BITFIELD', 'bf', 'OVERFLOW', 'SAT', 'SET', 'i8', '0', least, 'GET', 'i8', '0'], ['BITFIELD', 'bf', 'GET', 'i64', '3'],
-        ['BITFIELD_RO', 'bf', 'GET', 'u8', '100', 'GET', 'u4', '#25'], ['BITFIELD_RO', 'bf', 'SET', 'u8', '0', '1'],
-        ['SETBIT', 'bit', '4294967295', '2'], ['SETBIT', 'bit', '4294967296', '1'], ['GETBIT', 'bit', '4294967295'],
-    ])
+    lines = []
+    for line in CORNERS.replace('\n', ' ').split(';'):
+        if line.strip():
+            lines.append([LONG.get(w, w) for w in resp.split(line.strip())])
+    true(len(lines) > 100, 'lines')
+    same(t, lines)
 
 
 if __name__ == '__main__':
