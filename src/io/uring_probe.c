@@ -79,7 +79,7 @@ static int try_out(struct uring_io *u, const int ends[2])
 
 static int probe(bool multishot)
 {
-    int ends[2];
+    int ends[2] = {-1, -1};
     struct uring_io *u = calloc(1, sizeof(*u));
     if (u == NULL) return -ENOMEM;
     u->multishot = multishot;
