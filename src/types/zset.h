@@ -72,7 +72,8 @@ struct zset_lex_range {
 };
 /* By member; means something only where all scores are equal. `skip` elements of the range are passed over,
  * from the end one begins at (backward). Where scores differ, the answer is what Redis's listpack gives,
- * which depends on that end and does not look at the skipped elements; for a skiplist, some span. */
+ * which depends on that end and does not look at the skipped elements, and costs a walk (Redis's skiplist
+ * answers by chance then). */
 struct zset_span zset_span_by_lex(const struct value *zset, const struct zset_lex_range *range, bool backward,
                                   uint32_t skip);
 

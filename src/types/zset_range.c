@@ -104,29 +104,34 @@ static uint32_t lex_bound(const struct large *large, struct slice member, enum z
     return zset_tree_lower(&large->tree, large->slab, &bound);
 }
 
+/* All scores are this one: the order of the whole set is that of its members. */
+static struct zset_span lex_search(const struct value *zset, const struct zset_lex_range *range, double score)
+{
+    struct large large;
+    uint64_t order = zset_order(score);
+    large_read(zset, &large);
+    struct zset_span span = {lex_bound(&large, range->min, range->min_end, order, false),
+                             lex_bound(&large, range->max, range->max_end, order, true)};
+    if (span.to < span.from) span.to = span.from;
+    return span;
+}
+
 struct zset_span zset_span_by_lex(const struct value *zset, const struct zset_lex_range *range, bool backward,
                                   uint32_t skip)
 {
-    struct zset_span span = {0, 0};
-    if (lex_is_void(range) || zset_count(zset) == 0) return span;
-    if (!is_large(zset) || !zset_is_skiplist(zset)) {
-        struct slice member;
-        double score;
-        struct zset_iter iter;
-        zset_iter_seek(zset, 0, &iter);
-        if (zset_iter_next(&iter, &member, &score) && !lex_within_max(range, member)) return span;
-        zset_iter_seek(zset, zset_count(zset), &iter);
-        if (zset_iter_prev(&iter, &member, &score) && !lex_reaches_min(range, member)) return span;
+    static const struct zset_span none = {0, 0};
+    struct zset_iter iter;
+    struct slice first, last;
+    double lowest, highest;
+    zset_iter_seek(zset, 0, &iter);
+    if (lex_is_void(range) || !zset_iter_next(&iter, &first, &lowest)) return none;
+    zset_iter_seek(zset, zset_count(zset), &iter);
+    CHECK(zset_iter_prev(&iter, &last, &highest));
+    if (!is_large(zset) || lowest != highest) {
+        if (!lex_within_max(range, first) || !lex_reaches_min(range, last)) return none;
         return lex_walk(zset, range, backward, skip);
     }
-    struct large large;
-    struct zset_tree_pos first;
-    large_read(zset, &large);
-    zset_tree_seek(&large.tree, zset->slab, 0, &first);
-    uint64_t order = zset_order(zset_item_score(slab_ptr(zset->slab, zset_tree_item(&first))));
-    span.from = lex_bound(&large, range->min, range->min_end, order, false);
-    span.to = lex_bound(&large, range->max, range->max_end, order, true);
-    if (span.to < span.from) span.to = span.from;
+    struct zset_span span = lex_search(zset, range, lowest);
     if (skip > span.to - span.from) skip = span.to - span.from;
     if (backward)
         span.to -= skip;
