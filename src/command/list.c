@@ -143,7 +143,8 @@ void cmd_lset(struct command_context *ctx)
     }
     if (!command_arg_int(ctx, 2, &index)) return;
     mutate_list_expect(&entry, ctx->argv[3]);
-    index = (int32_t)index; /* Redis keeps 32 bits of it: LSET l 9223372036854775807 x sets the last element */
+    index =
+        (int32_t)index; /* Redis keeps 32 bits of it: LSET l 9223372036854775807 x sets the last element */
     if (!index_within(index, list_count(&entry.value), &at))
         reply_error(ctx->reply, "ERR index out of range");
     else if (mutate_list_set(&entry, at, ctx->argv[3]) != VALUE_OK)
