@@ -2,7 +2,7 @@
 # Installs the Debian packages that a build (or the tests) need and that are missing. Usage: deps.sh build|test
 set -eu
 build="gcc make python3 liburing-dev libxxhash-dev"
-test="$build libcmocka-dev redis-server redis-tools python3-redis python3-hypothesis python3-pytest tcl tcl-tls procps ca-certificates"
+test="$build libcmocka-dev redis-server redis-tools python3-redis python3-hypothesis python3-pytest nodejs npm tcl tcl-tls procps ca-certificates"
 case "${1:-build}" in
 build) want=$build ;;
 test) want=$test ;;
@@ -13,8 +13,8 @@ for package in $want; do
     dpkg-query -W -f '${db:Status-Abbrev}' "$package" 2>/dev/null | grep -q '^ii' || missing="$missing $package"
 done
 # Compilers and Python that came another way than by Debian's packages count as well.
-for tool in gcc make; do
-    if command -v "$tool" >/dev/null 2>&1; then missing=$(echo "$missing " | sed "s/ $tool / /"); fi
+for pair in gcc:gcc make:make node:nodejs npm:npm; do
+    if command -v "${pair%%:*}" >/dev/null 2>&1; then missing=$(echo "$missing " | sed "s/ ${pair##*:} / /"); fi
 done
 missing=$(echo "$missing" | xargs)
 [ -z "$missing" ] && exit 0
