@@ -103,10 +103,6 @@ void cmd_copy(struct command_context *ctx)
         reply_integer(ctx->reply, 0);
         return;
     }
-    if (to.item) {
-        mutate_key_delete(&to, RECORD_OVERWRITTEN);
-        command_open(ctx, 1, &from); /* entries end with a change through another one */
-    }
     if (mutate_key_copy(&from, &to) == VALUE_OK)
         reply_integer(ctx->reply, 1);
     else

@@ -1,6 +1,7 @@
 /* What differs by type of collection: one switch each. */
 #include "store/internal.h"
 
+#include "store/build.h"
 #include "types/hash.h"
 #include "types/list.h"
 #include "types/set.h"
@@ -19,15 +20,24 @@ void collection_free(struct entry *entry)
     }
 }
 
-int collection_copy(const struct entry *from, struct entry *to)
+int collection_store_copy(const struct entry *from, struct entry *to)
 {
-    switch (item_type(from->item)) {
-    case ITEM_LIST: return list_copy(&from->value, &to->value);
-    case ITEM_SET: return set_copy(&from->value, &to->value);
-    case ITEM_ZSET: return zset_copy(&from->value, &to->value);
-    case ITEM_HASH: return hash_copy(&from->value, &to->value);
-    default: CHECK(!"a collection"); return VALUE_NO_MEMORY;
+    static void (*const frees[])(struct value *value) = {
+        [ITEM_LIST] = list_free, [ITEM_SET] = set_free, [ITEM_ZSET] = zset_free, [ITEM_HASH] = hash_free};
+    enum item_type type = item_type(from->item);
+    struct build build;
+    int result = VALUE_NO_MEMORY;
+    build_begin(&build, to->partition, type, 1, frees[type]);
+    switch (type) {
+    case ITEM_LIST: result = list_copy(&from->value, &build.value); break;
+    case ITEM_SET: result = set_copy(&from->value, &build.value); break;
+    case ITEM_ZSET: result = zset_copy(&from->value, &build.value); break;
+    case ITEM_HASH: result = hash_copy(&from->value, &build.value); break;
+    default: CHECK(!"a collection");
     }
+    if (result == VALUE_OK) result = build_store_until(&build, to, item_deadline(from->item));
+    if (result != VALUE_OK) build_drop(&build);
+    return result;
 }
 
 uint64_t collection_count(const struct entry *entry)

@@ -57,8 +57,8 @@ void store_expire_item(struct partition *partition, slab_handle handle, int *ste
 
 /* collection.c: what differs by type */
 void collection_free(struct entry *entry);
-int collection_copy(const struct entry *from,
-                    struct entry *to); /* `to`: a fresh collection entry, area empty */
+/* Gives `to`, present or not, a copy of the collection and its deadline; RECORD_KEY_STORE. */
+int collection_store_copy(const struct entry *from, struct entry *to);
 uint64_t collection_count(const struct entry *entry);
 size_t collection_memory(const struct entry *entry);
 const char *collection_encoding(const struct entry *entry);

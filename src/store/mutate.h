@@ -17,6 +17,7 @@ int mutate_key_expire(struct entry *entry, int64_t deadline_ms);
 /* Moves the value of `from` (present) to the key of `to` (whatever was there is deleted), with its deadline; the two may
  * be of different partitions and databases. `from` becomes absent. */
 int mutate_key_rename(struct entry *from, struct entry *to);
+/* The value of `from` (present), with its deadline, for the key of `to`, in place of what was there. */
 int mutate_key_copy(const struct entry *from, struct entry *to);
 /* Everything of a database in this partition. */
 int mutate_flush(struct partition *partition, uint8_t db);

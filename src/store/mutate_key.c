@@ -35,18 +35,7 @@ static int copy_value(const struct entry *from, struct entry *to)
         struct slice value = entry_string(from, scratch);
         return mutate_string_set_as(to, value, item_representation(from->item), item_deadline(from->item));
     }
-    int result = entry_create_collection(to, item_type(from->item), 1);
-    if (result != VALUE_OK) return result;
-    result = collection_copy(from, to);
-    int64_t deadline_ms = item_deadline(from->item);
-    bool filed = deadline_ms != ITEM_NO_DEADLINE || collection_earliest_ms(from) != INT64_MAX;
-    if (result == VALUE_OK && filed && !entry_set_deadline(to, deadline_ms)) result = VALUE_NO_MEMORY;
-    if (result != VALUE_OK) {
-        entry_remove(to);
-        return result;
-    }
-    mutate_key_stored(to);
-    return VALUE_OK;
+    return collection_store_copy(from, to);
 }
 
 void mutate_key_stored(struct entry *entry)
@@ -71,23 +60,16 @@ void mutate_key_stored(struct entry *entry)
 
 int mutate_key_copy(const struct entry *from, struct entry *to)
 {
-    CHECK(from->item && !to->item);
+    CHECK(from->item);
     return copy_value(from, to);
 }
 
-/* Within one partition the item is only put under another name; between two it is copied and deleted. */
+/* A copy takes the target's place in one step; then the source goes. */
 int mutate_key_rename(struct entry *from, struct entry *to)
 {
     CHECK(from->item);
     struct key from_key = from->key, to_key = to->key;
     struct partition *from_partition = from->partition, *to_partition = to->partition;
-    /* A copy under the new name first, so that without memory nothing is lost; then the old target goes. */
-    if (to->item) {
-        int result = mutate_key_delete(to, RECORD_OVERWRITTEN);
-        if (result != VALUE_OK) return result;
-        entry_find(from, from_partition, &from_key);
-        entry_find(to, to_partition, &to_key);
-    }
     int result = copy_value(from, to);
     if (result != VALUE_OK) return result;
     entry_find(from, from_partition, &from_key); /* the copy may have moved its slot */
