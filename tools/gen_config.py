@@ -22,7 +22,7 @@ The table is a list of rows, one a line, in the order of --help:
                   can write back all that CONFIG GET told it)
     flags         hidden, sensitive, multi, deny-loading, unset-if-empty
     state         effect | idle | pending (src/config/config.h says what they mean)
-    field         the member of struct config; idle and pending rows have none and get a slot
+    field         the member of struct config; idle rows may have one (for INFO), else they get a slot, as pending do
     reason        idle: ends "no effect here because ..."; pending: the error
     help          one line, our own words
     readers       state effect without a field: a word that the reading code contains
@@ -97,8 +97,7 @@ def check_row(row, seen):
         need(row['default'] in [v.split('=')[0] for v in row['values']], 'default is no value')
     if row['kind'] == 'bool':
         need(row['default'] in ('yes', 'no'), 'default is not yes or no')
-    need('field' not in row or row['state'] == 'effect' or row['kind'] == 'special',
-         'only rows with an effect have a field')
+    need('field' not in row or row['state'] != 'pending', 'a pending row has no field')
     need(row['state'] != 'effect' or 'field' in row or row['kind'] == 'special', 'an effect needs a field')
 
 
@@ -254,7 +253,7 @@ def page(rows):
             out += ['', '## ' + GROUPS[group], '',
                     '| directive | values | default | change | meaning |', '| --- | --- | --- | --- | --- |']
         default = '`%s`' % row['default'] if row.get('default') else '' if row['kind'] == 'file' else '`""`'
-        change = {'mutable': 'yes', 'immutable': 'no', 'protected': 'guarded', 'fixed': 'no'}[row.get('change', 'immutable')]
+        change = {'mutable': 'yes', 'protected': 'guarded'}.get(row.get('change'), 'no')
         text = row['help']
         if row.get('alias'):
             text += ' Also `%s`.' % row['alias']

@@ -27,9 +27,9 @@ import sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 ALLOW = 'tools/tidy_allow.txt'
-OBJECTS = 'build/release'
+OBJECTS = os.environ.get('WEFT_OBJECTS', 'build/release')
 
-LAYERS = ('base io resp config stamp types crdt store command script session log archive telemetry shard cluster '
+LAYERS = ('base io resp config stamp types crdt store command script session log archive shard cluster telemetry '
           'server').split()
 GENERATED = ('command_handlers.h',)
 PURE_HEADERS = set('''

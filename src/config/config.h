@@ -127,7 +127,6 @@ struct config {
     /* data */
     int64_t databases;
     int64_t hz; /* 1..500 */
-    int64_t active_expire_effort;
     int64_t hash_max_listpack_entries, hash_max_listpack_value_bytes;
     int64_t list_max_listpack_size; /* > 0: entries; -1..-5: 4, 8, 16, 32, 64 KiB */
     int64_t set_max_intset_entries, set_max_listpack_entries, set_max_listpack_value_bytes;
@@ -136,7 +135,6 @@ struct config {
     /* memory */
     uint64_t maxmemory_bytes; /* 0: no limit */
     enum config_policy maxmemory_policy;
-    int64_t lfu_log_factor, lfu_decay_time_min;
     /* security */
     struct config_text requirepass;
     enum config_allow enable_protected_configs, enable_debug_command;
