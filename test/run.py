@@ -40,6 +40,7 @@ SUITES = [
     ('concurrency-4', 300, ['test/blackbox/concurrency_test.py', '--server', '{server}', '--shards', '4'], False),
     ('concurrency-selftest', 300, ['test/blackbox/selftest.py'], False),
     ('dump', 300, ['test/blackbox/dump_test.py', '--server', '{server}', '--shards', '2'], False),
+    ('hash-set', 300, ['test/blackbox/hash_set_test.py', '--server', '{server}', '--shards', '2'], False),
     ('string', 300, ['test/blackbox/string_test.py', '--server', '{server}', '--shards', '2'], False),
     ('parity', 200, ['test/blackbox/parity_test.py', '--server', '{server}'], False),
     ('config', 300, ['test/blackbox/config_test.py', '--server', '{server}', '--shards', '3'], False),

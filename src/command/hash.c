@@ -1,5 +1,5 @@
 /* Hashes: fields and values (deadlines: hash_expire.c, random ones: hash_random.c). Order of checks and texts
- * are Redis's. Compared with a real Redis by test/differential and test/blackbox/hash_test.py. */
+ * are Redis's. Compared with a real Redis by test/differential and test/blackbox/hash_set_test.py. */
 #include "command/hash.h"
 
 #include <math.h>

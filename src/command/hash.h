@@ -19,7 +19,7 @@ bool hash_get(const struct command_context *ctx, const struct entry *entry, stru
 /* The same before the field is written: one that is due goes, so that the new one inherits nothing. */
 bool hash_get_to_write(struct command_context *ctx, struct entry *entry, struct slice field,
                        struct hash_field *out);
-/* Takes all due fields out, however many. */
+/* Takes all due fields out, however many (unless they have to stay for now). */
 void hash_drop_due(struct command_context *ctx, struct entry *entry);
 
 #endif

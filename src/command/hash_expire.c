@@ -1,5 +1,5 @@
 /* Deadlines of hash fields: HEXPIRE and its kin, HTTL and its kin, HPERSIST, HGETDEL, HGETEX, HSETEX. Order
- * of checks and texts are Redis's. Compared with a real Redis by test/blackbox/hash_test.py. */
+ * of checks and texts are Redis's. Compared with a real Redis by test/blackbox/hash_set_test.py. */
 #include "command/hash.h"
 
 #define FIELD_DEADLINE_MAX ((1ll << 46) - 1) /* Redis's; the type has room for more */

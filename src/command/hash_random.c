@@ -1,4 +1,4 @@
-/* HRANDFIELD. Compared with a real Redis by test/blackbox/hash_test.py. */
+/* HRANDFIELD. Compared with a real Redis by test/blackbox/hash_set_test.py. */
 #include "command/hash.h"
 #include "command/sample.h"
 

@@ -1,5 +1,5 @@
 /* Sets: members (random ones: set_random.c, unions and the like: set_algebra.c). Order of checks and texts
- * are Redis's. Compared with a real Redis by test/differential and test/blackbox/set_test.py. */
+ * are Redis's. Compared with a real Redis by test/differential and test/blackbox/hash_set_test.py. */
 #include "command/command.h"
 #include "command/scan_element.h"
 #include "store/mutate_set.h"

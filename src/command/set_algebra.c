@@ -1,7 +1,7 @@
 /* Unions, differences and intersections: SUNION, SDIFF, SINTER, their STORE forms and SINTERCARD. Results
  * that may repeat members, or are to be stored, are built as a set in the slab of the first key's partition
  * (store/build.h); the others go to the reply as they are found. Compared with a real Redis by
- * test/blackbox/set_test.py. */
+ * test/blackbox/hash_set_test.py. */
 #include "command/command.h"
 
 #include <stdlib.h>

@@ -70,6 +70,7 @@ int build_store_until(struct build *build, struct entry *entry, int64_t deadline
                               : entry_insert(entry, build->type, ITEM_COLLECTION, build->value.len, file_ms);
     if (!placed) return VALUE_NO_MEMORY;
     memcpy(entry->value.bytes, build->area, build->value.len);
+    entry_count_timed_hash(entry, false);
     if (earliest_ms != INT64_MAX) CHECK(entry_set_deadline(entry, deadline_ms));
     mutate_key_stored(entry);
     return VALUE_OK;

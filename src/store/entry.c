@@ -113,7 +113,11 @@ void entry_free_value(struct entry *entry)
         slab_free(&entry->partition->slab, large.bytes, large.capacity);
         break;
     }
-    case ITEM_COLLECTION: collection_free(entry); break;
+    case ITEM_COLLECTION:
+        if (entry_is_timed_hash(entry))
+            partition_keyspace(entry->partition, entry->key.db)->timed_hashes--;
+        collection_free(entry);
+        break;
     default: break;
     }
 }

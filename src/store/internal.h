@@ -65,4 +65,15 @@ const char *collection_encoding(const struct entry *entry);
 /* Earliest deadline of a hash's fields, INT64_MAX when none has one (or no hash). */
 int64_t collection_earliest_ms(const struct entry *entry);
 
+/* P5: before and after anything that may give a hash its first deadline of a field or take the last one. */
+static inline bool entry_is_timed_hash(const struct entry *entry)
+{
+    return item_type(entry->item) == ITEM_HASH && collection_earliest_ms(entry) != INT64_MAX;
+}
+static inline void entry_count_timed_hash(struct entry *entry, bool before)
+{
+    bool now = entry_is_timed_hash(entry);
+    partition_keyspace(entry->partition, entry->key.db)->timed_hashes += (uint32_t)now - (uint32_t)before;
+}
+
 #endif

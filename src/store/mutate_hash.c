@@ -67,10 +67,11 @@ static int set_field(struct entry *entry, struct slice field, struct slice value
 {
     struct hash_config config = mutate_hash_config(entry->partition->env);
     bool filed = deadline_ms != HASH_NO_DEADLINE && deadline_ms != HASH_KEEP_DEADLINE;
-    int64_t earliest_ms = filed ? hash_earliest_ms(&entry->value) : 0;
+    int64_t earliest_ms = hash_earliest_ms(&entry->value);
     if (filed && reserve_filing(entry) != VALUE_OK) return give_up(entry);
     if (hash_set(&entry->value, &config, field, value, deadline_ms, created) != VALUE_OK)
         return give_up(entry);
+    entry_count_timed_hash(entry, earliest_ms != INT64_MAX);
     if (filed) file_if_earlier(entry, earliest_ms);
     return VALUE_OK;
 }
@@ -113,9 +114,10 @@ int mutate_hash_expire(struct entry *entry, struct slice field, int64_t deadline
 {
     struct hash_config config = mutate_hash_config(entry->partition->env);
     bool filed = deadline_ms != HASH_NO_DEADLINE;
-    int64_t earliest_ms = filed ? hash_earliest_ms(&entry->value) : 0;
+    int64_t earliest_ms = hash_earliest_ms(&entry->value);
     if (filed && reserve_filing(entry) != VALUE_OK) return give_up(entry);
     if (hash_set_deadline(&entry->value, &config, field, deadline_ms) != VALUE_OK) return give_up(entry);
+    entry_count_timed_hash(entry, earliest_ms != INT64_MAX);
     if (filed) file_if_earlier(entry, earliest_ms);
     struct slice args[2] = {field, record_int(&deadline_ms)};
     entry_emit(entry, RECORD_HASH_EXPIRE, args, 2);
@@ -131,7 +133,9 @@ static void emit_remove(struct entry *entry, struct slice field, enum record_del
 
 bool mutate_hash_remove(struct entry *entry, struct slice field, enum record_delete_reason reason)
 {
+    bool timed = entry_is_timed_hash(entry);
     if (!hash_remove(&entry->value, field)) return false;
+    entry_count_timed_hash(entry, timed);
     emit_remove(entry, field, reason);
     entry_close(entry);
     return true;
@@ -148,8 +152,12 @@ static void expire_field(void *context, const struct hash_field *field)
 
 int mutate_hash_expire_fields(struct entry *entry, int64_t now_ms, int most)
 {
-    if (most <= 0 || entry->partition->env->expiry_paused) return 0;
+    const struct store_env *env = entry->partition->env;
+    if (most <= 0 || env->expiry_paused || env->expired_stay) return 0;
     int done = (int)hash_expire(&entry->value, now_ms, (uint32_t)most, expire_field, entry);
-    if (done > 0) entry_close(entry);
+    if (done > 0) {
+        entry_count_timed_hash(entry, true);
+        entry_close(entry);
+    }
     return done;
 }

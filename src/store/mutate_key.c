@@ -135,6 +135,7 @@ int mutate_flush(struct partition *partition, uint8_t db)
         for (unsigned i = 0; i < partition->databases; i++) {
             table_init(&partition_keyspace_at(partition, i)->table);
             partition_keyspace_at(partition, i)->expires = 0;
+            partition_keyspace_at(partition, i)->timed_hashes = 0;
         }
     } else {
         remove_all(partition, db);

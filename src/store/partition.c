@@ -71,6 +71,11 @@ uint64_t partition_expires(const struct partition *partition, uint8_t db)
     return partition_keyspace_const(partition, db)->expires;
 }
 
+uint64_t partition_timed_hashes(const struct partition *partition, uint8_t db)
+{
+    return partition_keyspace_const(partition, db)->timed_hashes;
+}
+
 uint64_t partition_table_bytes(const struct partition *partition, uint8_t db)
 {
     return table_memory(&partition_keyspace_const(partition, db)->table);
@@ -131,7 +136,10 @@ bool entry_find(struct entry *entry, struct partition *partition, const struct k
              table_find(&keyspace->table, &partition->slab, key->hash, key_matches, partition, key));
     if (!entry->item) return false;
     if (UNLIKELY(item_has_expiry(entry->item)) && item_is_expired(entry->item, partition->env)) {
-        entry_expire(entry);
+        if (partition->env->expired_stay)
+            entry_at(entry, partition, NULL);
+        else
+            entry_expire(entry);
         return false;
     }
     if (partition->env->config->maxmemory_bytes) table_touch(entry->slot);
@@ -176,8 +184,9 @@ bool partition_random(struct partition *partition, uint8_t db, struct entry *ent
         entry->key.hash = key_hash(partition->env, entry->key.name);
         if (!item_is_expired(entry->item, partition->env)) return true;
         /* Like Redis, give up on a keyspace that seems to hold nothing but dead keys: return one of them. */
-        if (partition->env->expiry_paused && tries >= 100) return true;
-        entry_expire(entry);
+        bool stays = partition->env->expiry_paused || partition->env->expired_stay;
+        if (stays && tries >= 100) return true;
+        if (!stays) entry_expire(entry);
     }
     return false;
 }

@@ -11,6 +11,7 @@
  * caller's`. P2  A key whose deadline has passed is never returned: entry_find deletes it (and emits the
  * record) or hides it. P3  An empty collection does not exist: entry_close deletes a collection that became
  * empty. P4  keyspaces[k].expires == number of its items with a deadline.
+ *  P5  keyspaces[k].timed_hashes == number of its hashes with a field that has a deadline.
  *
  * An empty partition costs less than 4 KiB. Tests: test/unit/store_*_test.c.
  */
@@ -49,6 +50,7 @@ struct store_env {
      * them. */
     int64_t *expiry_ms, next_expiry_ms;
     bool expiry_paused; /* deadlines do not pass (an import, a replica): nothing expires */
+    bool expired_stay;  /* they pass, but what is dead is only hidden (a read during CLIENT PAUSE): no changes */
     /* Consumers of change records (log, archive, links, notifications). NULL when there are none: then
      * records are counted but not encoded. `encoded` is valid during the call only. */
     void (*record_sink)(void *context, const struct record *record);
@@ -58,6 +60,7 @@ struct store_env {
 struct keyspace {
     struct table table;
     uint32_t expires;
+    uint32_t timed_hashes;
 };
 
 /* The first two cache lines are what a look-up reads. */
@@ -92,6 +95,7 @@ static inline void partition_hold(struct partition *partition, struct store_env 
 uint64_t partition_memory(const struct partition *partition); /* bytes in use, accounted */
 uint64_t partition_keys(const struct partition *partition, uint8_t db);
 uint64_t partition_expires(const struct partition *partition, uint8_t db);
+uint64_t partition_timed_hashes(const struct partition *partition, uint8_t db);
 /* Of partition_memory: what the table of a database takes to find its keys. */
 uint64_t partition_table_bytes(const struct partition *partition, uint8_t db);
 
