@@ -135,7 +135,12 @@ static uint64_t run(uint64_t seed)
     static const struct slab_memory memory = {io_memory_reserve, io_memory_unreserve, io_memory_decommit,
                                               NULL};
     struct sim sim = {.world = io_sim_world_create(seed)};
-    struct node_host host = {&sim, true, sim_io_create, sim_io_destroy, sim_start, sim_join};
+    struct node_host host = {.context = &sim,
+                             .scheduled = true,
+                             .io_create = sim_io_create,
+                             .io_destroy = sim_io_destroy,
+                             .actor_start = sim_start,
+                             .actor_join = sim_join};
     struct config config;
     char sentence[256];
     int error = 0;
