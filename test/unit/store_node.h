@@ -54,7 +54,7 @@ static void gather_record(void *context, const struct record *record)
     node->records_count++;
 }
 
-static struct store_node *node_new(uint64_t seed, bool with_sink)
+static struct store_node *node_new_limited(uint64_t seed, bool with_sink, size_t limit_bytes)
 {
     struct store_node *node = calloc(1, sizeof *node);
     assert_non_null(node);
@@ -74,11 +74,16 @@ static struct store_node *node_new(uint64_t seed, bool with_sink)
     for (uint16_t p = 0; p < PARTITION_COUNT; p++) {
         node->expiry_ms[p] = INT64_MAX;
         node->partitions[p] = &node->array[p];
-        assert_true(partition_init(node->partitions[p], p, DATABASES, &slab_memory, SLAB_BYTES));
+        assert_true(partition_init(node->partitions[p], p, DATABASES, &slab_memory, limit_bytes));
         partition_hold(node->partitions[p], &node->env);
     }
     reply_init(&node->reply, 2);
     return node;
+}
+
+static struct store_node *node_new(uint64_t seed, bool with_sink)
+{
+    return node_new_limited(seed, with_sink, SLAB_BYTES);
 }
 
 static void node_free(struct store_node *node)
