@@ -197,10 +197,12 @@ static int serve(struct server *server, struct node *node, const struct config *
 
 static void shut_down(struct server *server, struct node *node, struct io *io)
 {
+    /* All of them first: an actor that stops may still wake another. */
+    for (uint16_t i = 0; i < SHARDS_MAX; i++)
+        if (server->threads[i]) io_thread_join(server->threads[i]);
     for (uint16_t i = 0; i < SHARDS_MAX; i++) {
         struct shard *shard = node->shards[i];
         if (!shard) continue;
-        if (server->threads[i]) io_thread_join(server->threads[i]);
         struct io *its = shard_io(shard);
         shard_destroy(shard);
         if (its != io) io_destroy(its);
