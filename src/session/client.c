@@ -42,6 +42,9 @@ static void put_number(struct reply *out, const char *field, int64_t value)
     put_text(out, field, (struct slice){text, number_format_i64(text, value)});
 }
 
+/* What Redis keeps in the client itself; only what is beyond it counts as output memory. */
+#define FIRST_BUFFER (16 * 1024)
+
 static void put_buffers(struct reply *out, const struct session *s, uint64_t argv_bytes)
 {
     uint64_t query = s->input ? s->input_len : s->tail_len;
@@ -54,9 +57,10 @@ static void put_buffers(struct reply *out, const struct session *s, uint64_t arg
     put_number(out, " multi-mem=", (int64_t)s->multi.bytes);
     put_number(out, " rbs=", (int64_t)capacity);
     put_number(out, " rbp=", (int64_t)capacity);
-    put_number(out, " obl=", (int64_t)queued);
-    put_number(out, " oll=", (int64_t)pending);
-    put_number(out, " omem=", queued ? (int64_t)capacity : 0);
+    uint64_t beyond = queued > FIRST_BUFFER ? queued - FIRST_BUFFER : 0;
+    put_number(out, " obl=", (int64_t)(queued - beyond));
+    put_number(out, " oll=", (int64_t)(pending + (beyond > 0)));
+    put_number(out, " omem=", (int64_t)beyond);
     put_number(out, " tot-mem=", (int64_t)session_memory(s));
 }
 

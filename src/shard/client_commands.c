@@ -266,7 +266,7 @@ struct pause {
 static void pause_here(struct shard *shard, void *argument, struct scatter_part *part)
 {
     const struct pause *pause = argument;
-    bool was_paused = shard->pause_until_us != 0;
+    bool was_paused = shard->pause_until_us > shard->now_us;
     if (shard->pause_until_us < pause->until_us) shard->pause_until_us = pause->until_us;
     /* A pause of everything is not weakened by a later one of writes. */
     shard->pause_writes_only = pause->writes_only && (!was_paused || shard->pause_writes_only);

@@ -267,11 +267,17 @@ void clients_provide_buffer(struct shard *shard, struct session *s)
     if (buffer) reply_attach(&s->out, buffer, REPLY_POOL_BYTES);
 }
 
+/* Who has not shown a password gets little for nothing: a client that does not read errors is closed. */
+#define UNAUTHENTICATED_OUTPUT_MAX 1024
+
 static void enforce_output_limit(struct shard *shard, struct session *s)
 {
+    static const struct config_output_limit stranger = {.hard_bytes = UNAUTHENTICATED_OUTPUT_MAX};
     const struct config_output_limit *limit = &shard->config.output_limit[CONFIG_CLIENT_NORMAL];
+    if (UNLIKELY(!(s->flags & SESSION_AUTHENTICATED))) limit = &stranger;
     if (LIKELY(!limit->hard_bytes && !limit->soft_bytes)) return;
     uint64_t bytes = session_output_bytes(s);
+    bytes = bytes > REPLY_POOL_BYTES ? bytes - REPLY_POOL_BYTES : 0; /* as in Redis, the first buffer is free */
     bool over_soft = limit->soft_bytes && bytes > limit->soft_bytes;
     if (!over_soft)
         s->over_soft_limit_since_us = 0;
@@ -286,11 +292,13 @@ static void enforce_output_limit(struct shard *shard, struct session *s)
 
 static void send_output(struct shard *shard, struct session *s)
 {
-    if (s->flags & SESSION_CLOSING) return;
+    if (s->flags & SESSION_CLOSING || s->detaching) return; /* a monitor's lines may come while it moves */
     if (s->out.failed) {
         clients_close(shard, s);
         return;
     }
+    enforce_output_limit(shard, s);
+    if (s->flags & SESSION_CLOSING) return; /* what is too much is not sent */
     if (!s->sending && reply_len(&s->out)) {
         s->sending = reply_detach(&s->out, &s->sending_len, &s->sending_capacity);
         struct io_slice slice = {s->sending, s->sending_len};
@@ -300,9 +308,7 @@ static void send_output(struct shard *shard, struct session *s)
         io_send(s->conn, &slice, 1);
     } else if (!s->sending && s->flags & SESSION_CLOSE_AFTER_REPLY && !s->pending) {
         clients_close(shard, s);
-        return;
     }
-    enforce_output_limit(shard, s);
 }
 
 void clients_flush_output(struct shard *shard)
@@ -378,6 +384,7 @@ void clients_take_session(struct shard *shard, struct session *s, io_socket sock
         return;
     }
     if (s->tail_len) shard_set_ready(shard, s);
+    if (reply_len(&s->out)) shard_want_output(shard, s);
 }
 
 /* Shard 0 decides how many leave a shard (reshard.c); here they are picked and, when quiet, detached. */

@@ -90,6 +90,8 @@ void dispatch_call(struct shard *shard, struct command_context *ctx)
     uint32_t errors = ctx->reply->errors;
     shard->stats.commands++;
     stats->calls++;
+    /* During CLIENT PAUSE reads change nothing; a write (of a transaction that began before) does. */
+    if (UNLIKELY(shard->pause_until_us != 0)) shard->env.expired_stay = !(command->flags & COMMAND_WRITE);
     if (LIKELY(stats->is_fast && !shard->time_alone)) {
         size_t reply_before = reply_len(ctx->reply);
         uint64_t memory_before = ctx->partition ? partition_memory(ctx->partition) : 0;
@@ -407,7 +409,7 @@ static enum verdict run_scatter(struct shard *shard, struct session *session, co
 static bool is_paused(struct shard *shard, const struct session *session, const struct command *command)
 {
     if (LIKELY(!shard->pause_until_us)) return false;
-    if (command->container && strcmp(command->container->name, "client") == 0) return false; /* CLIENT UNPAUSE */
+    if (command->handler == cmd_client_unpause) return false; /* Redis lets this wait, too */
     if (shard->pause_until_us <= shard->now_us) return false;
     unsigned flags = command->flags;
     if (command->handler == cmd_exec) flags |= session->multi.any_flags;

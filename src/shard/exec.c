@@ -14,6 +14,7 @@ static bool refused(struct shard *shard, struct session *session, struct reply *
     if (session->multi.dirty) {
         reply_error(reply, "EXECABORT Transaction discarded because of previous errors.");
         meter_error(shard, reply);
+        shard->command_stats[command_lookup("exec", 4)->id].failed++;
         return true;
     }
     if (session_watch_is_dirty(session, shard->node->partitions)) {
@@ -57,11 +58,7 @@ bool exec_run(struct shard *shard, struct session *session)
         dispatch_context(shard, session, queued->command, queued->argv, queued->argc);
         shard->ctx.in_multi = true;
         if (queued->command->route == COMMAND_ROUTE_SCATTER) {
-            if (!session->scatter) {
-                queued->command->handler(&shard->ctx);
-                if (session->scatter) scatter_send(shard, session->scatter);
-                if (!session->scatter) continue; /* answered at once */
-            }
+            if (!session->scatter && !dispatch_ask(shard, session)) continue;
             if (session->scatter->answered < session->scatter->count) {
                 session->block = SESSION_WAITS_SCATTER;
                 return false;

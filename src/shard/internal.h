@@ -126,8 +126,8 @@ struct shard {
     struct session *partition_waiters;  /* linked by ready_next */
     /* As they were when last looked at: what INFO shows of partitions that are lent. */
     uint64_t partition_bytes[PARTITION_COUNT];
-    struct {
-        uint64_t keys, expires;
+    struct keys_when_lent {
+        uint32_t keys, expires, timed_hashes;
     } (*keys_when_lent)[PARTITION_COUNT]; /* [db][partition] */
     /* messages */
     struct batch *outgoing[SHARDS_MAX]; /* being filled */
@@ -201,11 +201,12 @@ struct shard {
     bool time_alone;     /* every command */
     int64_t slow_us;     /* of the batch item that has just run: see batch_item */
     int64_t peak_bytes;  /* shard 0: the highest use of memory that was seen */
+    uint64_t turn_commands, turn_most_commands, turn_most_us; /* stats.commands at its begin; of one turn: the most */
     uint64_t client_bytes; /* of its sessions, as of the last cron */
     struct shard_stats {   /* counters only: they are added up as an array of words */
         uint64_t commands, connections, rejected_connections, bytes_in, bytes_out, reads, writes, errors;
         uint64_t hops, batches, borrows;
-        uint64_t turns, busy_us, command_us;
+        uint64_t turns, busy_us, command_us, cron_us;
         uint64_t evict_cycles, evict_us, expire_cycles, expire_us, expire_cut;
         uint64_t output_limit_closed, query_limit_closed;
     } stats;
@@ -225,6 +226,8 @@ void dispatch_context(struct shard *shard, struct session *session, const struct
                       const struct slice *argv, int argc);
 /* Runs ctx's handler with statistics; reply, key and partition are set. */
 void dispatch_call(struct shard *shard, struct command_context *ctx);
+/* A scatter command's first call: true when it has asked the shards, false when it has answered at once. */
+bool dispatch_ask(struct shard *shard, struct session *session);
 /* Adds the partitions a command's keys (or scan cursor) need. */
 void dispatch_partitions(const struct shard *shard, const struct command *command, const struct slice *argv,
                          int argc, struct bitmap256 *out);

@@ -36,8 +36,9 @@ void memory_note_lent(struct shard *shard, uint16_t partition)
     struct partition *p = shard->node->partitions[partition];
     shard->partition_bytes[partition] = partition_memory(p);
     for (uint16_t db = 0; db < p->databases; db++) {
-        shard->keys_when_lent[db][partition].keys = partition_keys(p, (uint8_t)db);
-        shard->keys_when_lent[db][partition].expires = partition_expires(p, (uint8_t)db);
+        shard->keys_when_lent[db][partition].keys = (uint32_t)partition_keys(p, (uint8_t)db);
+        shard->keys_when_lent[db][partition].expires = (uint32_t)partition_expires(p, (uint8_t)db);
+        shard->keys_when_lent[db][partition].timed_hashes = (uint32_t)partition_timed_hashes(p, (uint8_t)db);
     }
 }
 
@@ -111,7 +112,7 @@ void memory_turn(struct shard *shard)
 
 void memory_expire(struct shard *shard, int64_t until_us)
 {
-    if (shard->active_expire_off || shard->env.now_ms < shard->env.next_expiry_ms) return;
+    if (shard->active_expire_off || shard->pause_until_us || shard->env.now_ms < shard->env.next_expiry_ms) return;
     shard->more_to_expire = false;
     int64_t next = INT64_MAX;
     bool out_of_time = false;

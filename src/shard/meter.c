@@ -4,8 +4,8 @@
 
 #include <stdio.h>
 
-#define ALONE_BELOW_US 1000 /* a slow log that wants shorter times than this: every command is timed alone   \
-                             */
+/* A slow log that wants times as short as this: every command is timed alone. */
+#define ALONE_BELOW_US 1000
 
 /* ---- the turn ---- */
 
@@ -20,12 +20,18 @@ void meter_turn_begin(struct shard *shard)
     shard->time_alone = shard->notable_us < ALONE_BELOW_US;
     shard->span.start_us = shard->now_monotonic_us;
     shard->span.fresh = false;
+    shard->turn_commands = shard->stats.commands;
 }
 
 void meter_turn_end(struct shard *shard)
 {
+    uint64_t busy_us = (uint64_t)(shard->span.start_us - shard->now_monotonic_us);
+    uint64_t commands = shard->stats.commands - shard->turn_commands;
     shard->stats.turns++;
-    shard->stats.busy_us += (uint64_t)(shard->span.start_us - shard->now_monotonic_us);
+    shard->stats.busy_us += busy_us;
+    if (busy_us > shard->turn_most_us) shard->turn_most_us = busy_us;
+    if (commands > shard->turn_most_commands && commands <= shard->stats.commands)
+        shard->turn_most_commands = commands;
 }
 
 void meter_cron(struct shard *shard)
@@ -144,6 +150,7 @@ void meter_reset(struct shard *shard)
 {
     uint64_t dirty = shard->env.stats.dirty;
     shard->stats = (struct shard_stats){0};
+    shard->turn_commands = shard->turn_most_commands = shard->turn_most_us = 0;
     shard->env.stats = (struct store_stats){.dirty = dirty};
     shard->errors = (struct error_stats){0};
     command_stats_reset(shard->command_stats);

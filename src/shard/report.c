@@ -1,7 +1,7 @@
 /* Reports; see report.h. A shard's part is one run of bytes:
  *
- *   numbers | databases | { command id, its stats, its histogram if it has one }* , id COMMAND_COUNT_MAX |
- * errors | latency
+ *   numbers | most | databases | { command id, its stats, its histogram if it has one }* , id
+ * COMMAND_COUNT_MAX | errors | latency
  *
  * (the last three only if asked for). The asking session may hold partitions of other shards (INFO inside
  * MULTI): then its own shard counts those, and their owners do not. */
@@ -18,7 +18,7 @@ struct question {
 
 /* ---- a shard's part ---- */
 
-static void count_sessions(const struct shard *shard, struct report_numbers *out)
+static void count_sessions(const struct shard *shard, struct report_numbers *out, struct report_most *most)
 {
     for (const struct session *s = shard->sessions; s; s = s->all_next) {
         if (s->id == 0) continue;
@@ -28,8 +28,8 @@ static void count_sessions(const struct shard *shard, struct report_numbers *out
         out->clients_watching += s->watch_count > 0;
         out->watched_keys += s->watch_count;
         out->client_bytes += session_memory(s);
-        if (input > out->input_buffer_most) out->input_buffer_most = input;
-        if (output > out->output_buffer_most) out->output_buffer_most = output;
+        if (input > most->input_buffer) most->input_buffer = input;
+        if (output > most->output_buffer) most->output_buffer = output;
     }
 }
 
@@ -51,11 +51,13 @@ static void count_partitions(const struct shard *shard, const struct question *q
         out->data_bytes += live ? partition_memory(partition) : shard->partition_bytes[p];
         if (live) out->held_bytes += partition->slab.held_bytes;
         for (int db = 0; db < shard->config.databases; db++) {
-            uint64_t keys = live ? partition_keys(partition, (uint8_t)db) : shard->keys_when_lent[db][p].keys;
-            databases[db].keys += keys;
-            databases[db].expires +=
-                live ? partition_expires(partition, (uint8_t)db) : shard->keys_when_lent[db][p].expires;
-            if (live) databases[db].table_bytes += partition_table_bytes(partition, (uint8_t)db);
+            const struct keys_when_lent *lent = &shard->keys_when_lent[db][p];
+            struct report_database *to = &databases[db];
+            uint64_t keys = live ? partition_keys(partition, (uint8_t)db) : lent->keys;
+            to->keys += keys;
+            to->expires += live ? partition_expires(partition, (uint8_t)db) : lent->expires;
+            to->timed_hashes += live ? partition_timed_hashes(partition, (uint8_t)db) : lent->timed_hashes;
+            if (live) to->table_bytes += partition_table_bytes(partition, (uint8_t)db);
             out->keys += keys;
         }
     }
@@ -80,6 +82,7 @@ static void copy_counters(const struct shard *shard, struct report_numbers *out)
         .turns = s->turns,
         .busy_us = s->busy_us,
         .command_us = s->command_us,
+        .cron_us = s->cron_us,
         .evict_cycles = s->evict_cycles,
         .evict_us = s->evict_us,
         .expire_cycles = s->expire_cycles,
@@ -125,11 +128,13 @@ static void write_part(struct shard *shard, void *argument, struct scatter_part 
     struct io_usage usage;
     io_usage(shard->io, &usage);
     numbers.cpu_us = (uint64_t)(usage.thread_user_us + usage.thread_system_us);
-    count_sessions(shard, &numbers);
+    struct report_most most = {.turn_commands = shard->turn_most_commands, .turn_us = shard->turn_most_us};
+    count_sessions(shard, &numbers, &most);
     count_partitions(shard, question, &numbers, databases);
     shard->client_bytes = numbers.client_bytes;
     memory_sum(shard); /* the node's budget is up to date when all have answered */
     reply_raw(&part->bytes, &numbers, sizeof numbers);
+    reply_raw(&part->bytes, &most, sizeof most);
     reply_raw(&part->bytes, databases, databases_size);
     if (question->parts & REPORT_COMMANDS) write_commands(shard, &part->bytes);
     if (question->parts & REPORT_ERRORS) reply_raw(&part->bytes, &shard->errors, sizeof shard->errors);
@@ -157,14 +162,15 @@ static const char *take(const char *at, void *into, size_t size)
     return at + size;
 }
 
-static void add_numbers(struct report_numbers *total, const struct report_numbers *part)
+/* Sums, or the most, of two arrays of words. */
+static void merge_words(void *into, const void *from, size_t size, bool most)
 {
-    uint64_t input = total->input_buffer_most, output = total->output_buffer_most;
-    uint64_t *a = (uint64_t *)total;
-    const uint64_t *b = (const uint64_t *)part;
-    for (size_t i = 0; i < sizeof *total / sizeof *a; i++) a[i] += b[i];
-    total->input_buffer_most = input > part->input_buffer_most ? input : part->input_buffer_most;
-    total->output_buffer_most = output > part->output_buffer_most ? output : part->output_buffer_most;
+    uint64_t *a = into;
+    const uint64_t *b = from;
+    for (size_t i = 0; i < size / sizeof *a; i++) {
+        uint64_t sum = a[i] + b[i];
+        a[i] = !most ? sum : a[i] > b[i] ? a[i] : b[i];
+    }
 }
 
 static const char *add_commands(struct report *report, const char *at)
@@ -217,13 +223,14 @@ struct report *report_collect(const struct command_context *ctx, const struct sc
     CHECK(report->shards && report->databases && report->commands);
     for (uint16_t i = 0; i < count; i++) {
         const char *at = take(parts[i].bytes.begin, &report->shards[i], sizeof report->shards[i]);
-        add_numbers(&report->total, &report->shards[i]);
+        struct report_most most;
+        at = take(at, &most, sizeof most);
+        merge_words(&report->total, &report->shards[i], sizeof report->total, false);
+        merge_words(&report->most, &most, sizeof most, true);
         for (int db = 0; db < report->database_count; db++) {
             struct report_database database;
             at = take(at, &database, sizeof database);
-            report->databases[db].keys += database.keys;
-            report->databases[db].expires += database.expires;
-            report->databases[db].table_bytes += database.table_bytes;
+            merge_words(&report->databases[db], &database, sizeof database, false);
         }
         if (parts[i].numbers[0] & REPORT_COMMANDS) at = add_commands(report, at);
         if (parts[i].numbers[0] & REPORT_ERRORS) at = add_errors(report, at);

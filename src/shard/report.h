@@ -8,27 +8,32 @@
 #include "shard/shard.h"
 #include "shard/stats.h"
 
-/* Sums; of one shard, or over all. Words only, so that they add up as an array. */
+/* Of one shard, or of all together: the most. */
+struct report_most {
+    uint64_t input_buffer, output_buffer; /* bytes, of one client */
+    uint64_t turn_commands, turn_us;      /* of one turn */
+};
+
+/* Of one shard, or of all together: the sum. Words only, so that they add up as an array. */
 struct report_numbers {
     /* counters since the start or CONFIG RESETSTAT */
     uint64_t commands, connections, rejected_connections, bytes_in, bytes_out, reads, writes, errors;
     uint64_t hops, batches, borrows;
-    uint64_t turns, busy_us, command_us;
+    uint64_t turns, busy_us, command_us, cron_us;
     uint64_t evict_cycles, evict_us, expire_cycles, expire_us, expire_cut;
     uint64_t output_limit_closed, query_limit_closed;
     uint64_t keyspace_hits, keyspace_misses, expired_keys, expired_fields, evicted_keys, dirty;
     uint64_t rate[STATS_RATE_COUNT]; /* per second */
     /* now */
     uint64_t clients, clients_blocked, clients_watching, watched_keys, client_bytes;
-    uint64_t input_buffer_most, output_buffer_most; /* of one client; over all shards: the most */
-    uint64_t data_bytes, held_bytes;                /* of its partitions: in use, and taken from the system */
+    uint64_t data_bytes, held_bytes; /* of its partitions: in use, and taken from the system */
     uint64_t keys, slow_commands;
     uint64_t peak_bytes; /* over all shards: of the node */
     uint64_t cpu_us;     /* of the shard's thread */
 };
 
 struct report_database {
-    uint64_t keys, expires, table_bytes;
+    uint64_t keys, expires, timed_hashes, table_bytes;
 };
 
 enum report_part {
@@ -40,6 +45,7 @@ enum report_part {
 struct report {
     struct report_numbers total;
     struct report_numbers *shards;
+    struct report_most most;
     uint16_t shard_count;
     uint16_t database_count;
     struct report_database *databases;

@@ -201,18 +201,22 @@ static void execute(struct shard *shard)
 
 static void cron(struct shard *shard)
 {
+    if (UNLIKELY(shard->pause_until_us != 0) && shard->pause_until_us <= shard->now_us) shard_unpause(shard);
     if (shard->now_monotonic_us < shard->next_cron_us) return;
     shard->next_cron_us = shard->now_monotonic_us + CRON_US;
     if (UNLIKELY(atomic_load_explicit(&shard->node->cron_paused, memory_order_relaxed))) return;
+    int64_t start_us = io_monotonic_us(shard->io);
     clients_cron(shard);
     memory_sum(shard);
     meter_cron(shard);
-    if (shard->pause_until_us && shard->pause_until_us <= shard->now_us) shard_unpause(shard);
+    shard->span.start_us = io_monotonic_us(shard->io); /* what is read last counts as the turn's end */
+    shard->stats.cron_us += (uint64_t)(shard->span.start_us - start_us);
 }
 
 void shard_unpause(struct shard *shard)
 {
     shard->pause_until_us = 0;
+    shard->env.expired_stay = false;
     shard_wake_list(shard, &shard->pause_waiters);
 }
 
@@ -232,7 +236,7 @@ static int64_t deadline(const struct shard *shard, int64_t max_wait_us)
     int64_t now = shard->now_monotonic_us;
     if (shard->ready || shard->output || shard->more_to_expire) return now;
     int64_t at = shard->next_cron_us;
-    if (shard->env.next_expiry_ms != INT64_MAX && !shard->active_expire_off) {
+    if (shard->env.next_expiry_ms != INT64_MAX && !shard->active_expire_off && !shard->pause_until_us) {
         int64_t wait_us = (shard->env.next_expiry_ms - shard->env.now_ms) * 1000;
         if (wait_us < EXPIRE_LOOK_US) wait_us = EXPIRE_LOOK_US;
         if (now + wait_us < at) at = now + wait_us;

@@ -103,8 +103,8 @@ static void clients(struct info *info)
     info_number(info, "connected_clients", total->clients);
     info_line(info, "cluster_connections:0");
     info_number(info, "maxclients", (uint64_t)info->config->maxclients);
-    info_number(info, "client_recent_max_input_buffer", total->input_buffer_most);
-    info_number(info, "client_recent_max_output_buffer", total->output_buffer_most);
+    info_number(info, "client_recent_max_input_buffer", info->report->most.input_buffer);
+    info_number(info, "client_recent_max_output_buffer", info->report->most.output_buffer);
     info_number(info, "blocked_clients", total->clients_blocked);
     info_line(info, "tracking_clients:0");
     info_line(info, "pubsub_clients:0");
@@ -198,9 +198,17 @@ static void keyspace(struct info *info)
     for (int db = 0; db < info->report->database_count; db++) {
         const struct report_database *database = &info->report->databases[db];
         if (database->keys)
-            info_line(info, "db%d:keys=%" PRIu64 ",expires=%" PRIu64 ",avg_ttl=0,subexpiry=0", db,
-                      database->keys, database->expires);
+            info_line(info, "db%d:keys=%" PRIu64 ",expires=%" PRIu64 ",avg_ttl=0,subexpiry=%" PRIu64, db,
+                      database->keys, database->expires, database->timed_hashes);
     }
+}
+
+static void debug(struct info *info)
+{
+    info_line(info, "eventloop_duration_aof_sum:0");
+    info_number(info, "eventloop_duration_cron_sum", info->report->total.cron_us);
+    info_number(info, "eventloop_duration_max", info->report->most.turn_us);
+    info_number(info, "eventloop_cmd_per_cycle_max", info->report->most.turn_commands);
 }
 
 /* ---- choosing sections ---- */
@@ -209,23 +217,24 @@ static const struct section {
     const char *name, *title;
     info_section *write;
     unsigned parts; /* of the report that it needs */
-    bool by_default;
+    enum { BY_DEFAULT, BY_ALL, BY_NAME } shown;
 } sections[] = {
-    {"server", "Server", server, 0, true},
-    {"clients", "Clients", clients, 0, true},
-    {"memory", "Memory", info_memory, 0, true},
-    {"persistence", "Persistence", persistence, 0, true},
-    {"threads", "Threads", threads, 0, true},
-    {"stats", "Stats", info_stats, 0, true},
-    {"replication", "Replication", replication, 0, true},
-    {"cpu", "CPU", cpu, 0, true},
-    {"modules", "Modules", modules, 0, true},
-    {"commandstats", "Commandstats", info_commandstats, REPORT_COMMANDS, false},
-    {"errorstats", "Errorstats", info_errorstats, REPORT_ERRORS, true},
-    {"latencystats", "Latencystats", info_latencystats, REPORT_COMMANDS, false},
-    {"cluster", "Cluster", cluster, 0, true},
-    {"keyspace", "Keyspace", keyspace, 0, true},
-    {"weft", "Weft", info_weft, 0, true},
+    {"server", "Server", server, 0, BY_DEFAULT},
+    {"clients", "Clients", clients, 0, BY_DEFAULT},
+    {"memory", "Memory", info_memory, 0, BY_DEFAULT},
+    {"persistence", "Persistence", persistence, 0, BY_DEFAULT},
+    {"threads", "Threads", threads, 0, BY_DEFAULT},
+    {"stats", "Stats", info_stats, 0, BY_DEFAULT},
+    {"replication", "Replication", replication, 0, BY_DEFAULT},
+    {"cpu", "CPU", cpu, 0, BY_DEFAULT},
+    {"modules", "Modules", modules, 0, BY_DEFAULT},
+    {"commandstats", "Commandstats", info_commandstats, REPORT_COMMANDS, BY_ALL},
+    {"errorstats", "Errorstats", info_errorstats, REPORT_ERRORS, BY_DEFAULT},
+    {"latencystats", "Latencystats", info_latencystats, REPORT_COMMANDS, BY_ALL},
+    {"cluster", "Cluster", cluster, 0, BY_DEFAULT},
+    {"keyspace", "Keyspace", keyspace, 0, BY_DEFAULT},
+    {"weft", "Weft", info_weft, 0, BY_DEFAULT},
+    {"debug", "Debug", debug, 0, BY_NAME},
 };
 #define SECTION_COUNT (sizeof sections / sizeof sections[0])
 
@@ -233,11 +242,12 @@ static uint32_t wanted_sections(const struct command_context *ctx)
 {
     uint32_t wanted = 0;
     for (size_t s = 0; s < SECTION_COUNT; s++) {
-        bool is_wanted = ctx->argc == 1 && sections[s].by_default;
+        bool is_wanted = ctx->argc == 1 && sections[s].shown == BY_DEFAULT;
         for (int i = 1; i < ctx->argc; i++) {
             is_wanted |= command_arg_is(ctx, i, sections[s].name);
-            is_wanted |= command_arg_is(ctx, i, "default") && sections[s].by_default;
-            is_wanted |= command_arg_is(ctx, i, "all") || command_arg_is(ctx, i, "everything");
+            is_wanted |= command_arg_is(ctx, i, "default") && sections[s].shown == BY_DEFAULT;
+            bool all = command_arg_is(ctx, i, "all") || command_arg_is(ctx, i, "everything");
+            is_wanted |= all && sections[s].shown != BY_NAME;
         }
         if (is_wanted) wanted |= 1u << s;
     }

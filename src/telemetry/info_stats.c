@@ -51,6 +51,7 @@ static void rest(struct info *info)
 {
     const struct report_numbers *t = &info->report->total;
     uint64_t turns = t->rate[STATS_RATE_TURNS];
+    uint64_t turns_each = turns / info->report->shard_count; /* of one loop, as there are several */
     PUT(info, {"pubsub_channels", 0}, {"pubsub_patterns", 0}, {"pubsubshard_channels", 0},
         {"latest_fork_usec", 0}, {"total_forks", 0}, {"migrate_cached_sockets", 0},
         {"slave_expires_tracked_keys", 0}, {"active_defrag_hits", 0}, {"active_defrag_misses", 0},
@@ -64,7 +65,7 @@ static void rest(struct info *info)
         {"client_query_buffer_limit_disconnections", t->query_limit_closed},
         {"client_output_buffer_limit_disconnections", t->output_limit_closed}, {"reply_buffer_shrinks", 0},
         {"reply_buffer_expands", 0}, {"eventloop_cycles", t->turns}, {"eventloop_duration_sum", t->busy_us},
-        {"eventloop_duration_cmd_sum", t->command_us}, {"instantaneous_eventloop_cycles_per_sec", turns},
+        {"eventloop_duration_cmd_sum", t->command_us}, {"instantaneous_eventloop_cycles_per_sec", turns_each},
         {"instantaneous_eventloop_duration_usec", turns ? t->rate[STATS_RATE_BUSY_US] / turns : 0},
         {"acl_access_denied_auth", 0}, {"acl_access_denied_cmd", 0}, {"acl_access_denied_key", 0},
         {"acl_access_denied_channel", 0});
