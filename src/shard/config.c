@@ -82,6 +82,11 @@ static bool prepare(struct shard *shard, const struct config *old, struct config
     struct node *node = shard->node;
     const struct node_host *host = &node->host;
     bool reshards = next->shards != old->shards;
+    if (reshards && next->shards < 1) { /* 0 chooses at start-up only */
+        *name = "shards";
+        snprintf(reason, CONFIG_ERROR_MAX, "argument must be between 1 and %d inclusive", SHARDS_MAX);
+        return false;
+    }
     if (reshards && atomic_exchange(&node->resharding, true)) {
         *name = "shards";
         snprintf(reason, CONFIG_ERROR_MAX, "a change of shards is under way");

@@ -13,6 +13,7 @@
  */
 #include "shard/internal.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 enum phase { PHASE_IDLE, PHASE_QUIET, PHASE_ROUTE, PHASE_TAKE, PHASE_MOVE, PHASE_FORGET };
@@ -22,6 +23,7 @@ struct reshard {
     uint16_t from, to;
     uint16_t waiting; /* answers still to come */
     bool sent[SHARDS_MAX];
+    int64_t began_us; /* monotonic: when nothing new was started any more */
     uint16_t move_count[SHARDS_MAX]; /* MOVE: sessions to ask of each */
 };
 
@@ -221,6 +223,16 @@ static void finish(struct shard *shard)
     free(reshard);
 }
 
+static void log_stop(struct shard *shard)
+{
+    const struct node_host *host = &shard->node->host;
+    char line[128];
+    if (!host->log) return;
+    snprintf(line, sizeof line, "%u shards now own the partitions; commands waited for %lld us", shard->reshard->to,
+             (long long)(io_monotonic_us(shard->io) - shard->reshard->began_us));
+    host->log(host->context, CONFIG_LOG_NOTICE, line);
+}
+
 /* All have answered the phase. */
 static void advance(struct shard *shard)
 {
@@ -233,7 +245,10 @@ static void advance(struct shard *shard)
         broadcast(shard, PHASE_ROUTE, 0, all);
         break;
     case PHASE_ROUTE: broadcast(shard, PHASE_TAKE, 0, all); break;
-    case PHASE_TAKE: broadcast(shard, PHASE_MOVE, 0, all); break;
+    case PHASE_TAKE:
+        log_stop(shard);
+        broadcast(shard, PHASE_MOVE, 0, all);
+        break;
     case PHASE_MOVE:
         if (reshard->to >= reshard->from) {
             finish(shard);
@@ -277,6 +292,7 @@ bool reshard_begin(struct shard *shard, uint16_t count)
         return false;
     }
     shard->reshard = reshard;
+    reshard->began_us = io_monotonic_us(shard->io);
     broadcast(shard, PHASE_QUIET, 0, reshard->from);
     return true;
 }
