@@ -268,6 +268,36 @@ static void pop(void **unused)
     slab_destroy(&slab);
 }
 
+/* How *STORE and SPOP build their results. */
+static void started_sets(void **unused)
+{
+    struct slab slab;
+    struct fixture_value set;
+    bool added;
+    char text[32];
+    assert_int_equal(slab_init(&slab, &fixture_memory, 64u << 20), 0);
+    for (int intset = 0; intset < 2; intset++) {
+        for (int n = 1; n <= 600; n += 199) {
+            fixture_value_init(&set, &slab, SET_EMPTY_AREA);
+            set_start(&set.value, intset);
+            for (int i = 0; i < n; i++) {
+                struct slice member = {text, (size_t)snprintf(text, sizeof(text), "%d", i * 1000)};
+                assert_int_equal(set_add(&set.value, &redis_defaults, member, &added), VALUE_OK);
+            }
+            const char *expected = n > (intset ? 512 : 128) ? "hashtable" : intset ? "intset" : "listpack";
+            assert_string_equal(set_encoding(&set.value), expected);
+            assert_int_equal(set_is_hashtable(&set.value), n > (intset ? 512 : 128));
+            set_settle_integers(&set.value, &redis_defaults);
+            assert_string_equal(set_encoding(&set.value), n <= 512 ? "intset" : "hashtable");
+            set_verify(&set.value);
+            set_free(&set.value);
+            assert_int_equal(slab.used_bytes, 0);
+            fixture_value_done(&set);
+        }
+    }
+    slab_destroy(&slab);
+}
+
 static void cost_of_a_million(void **unused)
 {
     struct slab slab;
@@ -295,6 +325,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(model),
         cmocka_unit_test(pop),
+        cmocka_unit_test(started_sets),
         cmocka_unit_test(cost_of_a_million),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -263,6 +263,51 @@ static void smaller_never_fails(void **unused)
     slab_destroy(&slab);
 }
 
+static int huge_now;
+static void count_huge(void *ptr, size_t len, bool on)
+{
+    assert_non_null(ptr);
+    assert_true(len >= 64u << 20);
+    huge_now += on ? 1 : -1;
+}
+
+/* Huge pages are asked for while the slab is large, and not before and after. */
+static void huge_pages(void **unused)
+{
+    struct slab_memory memory = map_memory;
+    struct slab slab;
+    memory.huge = count_huge;
+    for (int round = 0; round < 3; round++) {
+        assert_int_equal(slab_init(&slab, &memory, 64u << 20), 0);
+        slab_handle large = slab_alloc(&slab, 12u << 20), more;
+        assert_int_equal(huge_now, 0);
+        more = slab_alloc(&slab, 6u << 20);
+        assert_int_equal(huge_now, 1);
+        if (round == 0) {
+            slab_free(&slab, large, 12u << 20);
+            slab_trim(&slab);
+            assert_int_equal(huge_now, 0);
+            slab_free(&slab, more, 6u << 20);
+        } else if (round == 1) {
+            slab_reset(&slab);
+            assert_int_equal(huge_now, 0);
+        } else {
+            huge_now = 0;
+        }
+        slab_destroy(&slab);
+    }
+}
+
+static void no_address_space(void **unused)
+{
+    struct slab slab;
+    assert_int_equal(slab_init(&slab, &map_memory, (size_t)1 << 62), 0); /* cut to 32 GiB */
+    assert_int_equal(slab_alloc(&slab, (size_t)1 << 40), 0);
+    assert_true(slab_alloc(&slab, 0) != 0);
+    slab_destroy(&slab);
+    slab_destroy(&slab); /* harmless */
+}
+
 static double seconds(void)
 {
     struct timespec now;
@@ -296,6 +341,8 @@ int main(void)
         cmocka_unit_test(injected_failure),
         cmocka_unit_test(smaller_never_fails),
         cmocka_unit_test(huge_values),
+        cmocka_unit_test(huge_pages),
+        cmocka_unit_test(no_address_space),
         cmocka_unit_test(pages_move_between_classes),
         cmocka_unit_test(waste_uniform),
         cmocka_unit_test(model),
