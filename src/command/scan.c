@@ -18,6 +18,7 @@
 #include "base/glob.h"
 
 #define CURSOR_CUT_BITS 19
+#define EXPIRE_STEPS    64
 
 struct scan_options {
     struct slice pattern; /* ptr NULL: any */
@@ -78,6 +79,21 @@ static bool parse_scan_options(struct command_context *ctx, struct scan_options 
     return true;
 }
 
+/* Dead keys that a SCAN comes across leave, as with any access; a bounded number at a time. */
+static void expire_some(struct command_context *ctx, struct partition *partition)
+{
+    if (ctx->env->expiry_paused || partition_next_expiry_ms(partition) > ctx->now_ms) return;
+    partition_expire(partition, 100);
+}
+
+/* As in Redis, who walks over dead keys buries them (a bounded number), also when nobody else does: clients
+ * look at the key count after a SCAN. */
+static void bury_dead(struct command_context *ctx, struct partition *partition)
+{
+    bool stay = ctx->env->expiry_paused || ctx->env->expired_stay;
+    if (!stay && partition_next_expiry_ms(partition) <= ctx->now_ms) partition_expire(partition, EXPIRE_STEPS);
+}
+
 /* Shows keys from `cursor` on until enough were seen; returns the next cursor. At most `limit` partitions are
  * entered: those behind may be on other shards. */
 static uint64_t walk_from(struct command_context *ctx, uint64_t cursor, unsigned limit,
@@ -90,6 +106,8 @@ static uint64_t walk_from(struct command_context *ctx, uint64_t cursor, unsigned
         wanted > UINT64_MAX / 16 ? UINT64_MAX : wanted * 10 + PARTITION_COUNT; /* of empty buckets */
     if (end > PARTITION_COUNT) end = PARTITION_COUNT;
     while (partition < end && walk->seen < wanted && turns_left-- > 0) {
+        expire_some(ctx, ctx->partitions[partition]);
+        bury_dead(ctx, ctx->partitions[partition]);
         at = partition_scan(ctx->partitions[partition], ctx->db, at, show_key, walk);
         if (at == 0) partition++;
     }
@@ -137,6 +155,7 @@ void cmd_keys(struct command_context *ctx)
     size_t mark = reply_defer(ctx->reply, all);
     for (int p = 0; p < PARTITION_COUNT; p++) {
         uint64_t at = 0;
+        bury_dead(ctx, ctx->partitions[p]);
         do at = partition_scan(ctx->partitions[p], ctx->db, at, show_key, &walk);
         while (at);
     }
