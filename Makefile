@@ -29,7 +29,7 @@ OBJ     := $(SRC:%.c=$(OUT)/%.o)
 LIB     := $(OUT)/libweft.a
 UNIT    := $(patsubst test/unit/%.c,$(OUT)/test/unit/%,$(wildcard test/unit/*_test.c))
 
-.PHONY: all run test debug asan tsan fuzz unit bench tidy format install deps deps-test clean help
+.PHONY: all run test spin debug asan tsan fuzz unit bench tidy format install deps deps-test clean help
 .SECONDARY:
 
 all: deps build/weft-server build/weft-bench
@@ -67,6 +67,9 @@ deps-test: ; @tools/deps.sh test
 
 run: all
 	build/weft-server
+
+# Promela models of what threads share, and the bugs that they must find.
+spin: deps-test ; $(PY) test/spin/run.py
 
 test: deps-test all
 	$(MAKE) unit

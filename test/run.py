@@ -42,6 +42,7 @@ SUITES = [
     ('dump', 300, ['test/blackbox/dump_test.py', '--server', '{server}', '--shards', '2'], False),
     ('hash-set', 300, ['test/blackbox/hash_set_test.py', '--server', '{server}', '--shards', '2'], False),
     ('string', 300, ['test/blackbox/string_test.py', '--server', '{server}', '--shards', '2'], False),
+    ('spin', 300, ['test/spin/run.py'], False),
     ('parity', 200, ['test/blackbox/parity_test.py', '--server', '{server}'], False),
     ('config', 300, ['test/blackbox/config_test.py', '--server', '{server}', '--shards', '3'], False),
     ('start', 300, ['test/blackbox/start_test.py', '--server', '{server}'], False),

@@ -3,7 +3,8 @@
  * partitions, notes) uses at most the other half and waits, merged, when that is full.
  *
  * Wake-up: a consumer announces that it sleeps, then looks at its rings once more; a producer publishes, then looks at the
- * announcement; a full fence stands between on both sides, so one of the two sees the other. Model: test/spin/mailbox.pml.
+ * announcement; a full fence stands between on both sides, so one of the two sees the other.
+ * Models: test/spin/mailbox.pml (wake-up), test/spin/lanes.pml (lanes and credits).
  */
 #include "shard/internal.h"
 
