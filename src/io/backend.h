@@ -83,9 +83,10 @@ struct io_world {
     const struct io_world_ops *ops;
 };
 
-/* The real backends. NULL with *error = -errno, for io_uring when this kernel does not let us. */
+/* The real backends. NULL with *error = -errno, for io_uring when this kernel does not let us, or when it is
+ * to be `at_its_best` and must receive one by one here (uring_probe.c). */
 struct io_world *io_epoll_world_create(int *error);
-struct io_world *io_uring_world_create(int *error);
+struct io_world *io_uring_world_create(bool at_its_best, int *error);
 /* For tests: makes ios that receive one by one although (or not although) multishot would be safe here. */
 void io_uring_set_multishot(struct io_world *world, bool on);
 

@@ -36,11 +36,14 @@ static void arm_wake(struct uring_io *u)
 /* Before the kernel is entered: buffers come back, and whoever waited for one begins to receive again. */
 static void prepare(struct uring_io *u)
 {
+    /* Many connections with little each need more buffers. A few with a lot do not: they can wait a turn, and
+     * what circulates stays in the cache. */
+    bool little = u->used_bytes < (size_t)u->used_count * (URING_BUFFER_BYTES / 4);
     uring_buffers_recycle(u);
     arm_wake(u);
     uring_listeners_retry(u);
     if (list_empty(&u->starved)) return;
-    uring_buffers_grow(u);
+    if (little) uring_buffers_grow(u);
     /* No more connections than there can be buffers for: the others would only fail again. */
     int room = u->live - (int)uring_ready(u);
     while (!list_empty(&u->starved) && room-- > 0) {
@@ -214,10 +217,11 @@ static const struct io_world_ops uring_world_ops = {
     .destroy = uring_world_destroy,
 };
 
-struct io_world *io_uring_world_create(int *error)
+struct io_world *io_uring_world_create(bool at_its_best, int *error)
 {
     bool multishot;
     *error = uring_probe(&multishot);
+    if (*error == 0 && at_its_best && !multishot) *error = -ENOSYS;
     struct uring_world *world = *error == 0 ? calloc(1, sizeof(*world)) : NULL;
     if (world == NULL) {
         if (*error == 0) *error = -ENOMEM;

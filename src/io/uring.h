@@ -60,6 +60,7 @@ struct uring_io {
     uint8_t *buffers;
     uint16_t buffer_tail;
     int live, used_count;
+    size_t used_bytes;
     uint16_t used[URING_BUFFERS_MAX]; /* held by this turn's completions; go back at the next io_wait() */
 };
 
@@ -111,9 +112,9 @@ static inline unsigned uring_ready(const struct uring_io *u)
 {
     return io_uring_smp_load_acquire(u->ring.cq.ktail) - *u->ring.cq.khead;
 }
-void uring_buffers_recycle(struct uring_io *u);      /* those of the last turn */
-bool uring_buffers_grow(struct uring_io *u);         /* false: all are in circulation */
-void uring_buffer_used(struct uring_io *u, int bid); /* a completion holds it */
+void uring_buffers_recycle(struct uring_io *u);                 /* those of the last turn */
+bool uring_buffers_grow(struct uring_io *u);                    /* false: all are in circulation */
+void uring_buffer_used(struct uring_io *u, int bid, int bytes); /* a completion holds it */
 
 /* uring_probe.c: 0, or why this kernel does not let us. *multishot: whether receives may be multishot. */
 int uring_probe(bool *multishot);

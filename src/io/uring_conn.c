@@ -65,7 +65,7 @@ int uring_on_recv(struct uring_io *u, struct uring_conn *c, const struct io_urin
     int result = cqe->res;
     int bid = cqe->flags & IORING_CQE_F_BUFFER ? (int)(cqe->flags >> IORING_CQE_BUFFER_SHIFT) : -1;
     if (!(cqe->flags & IORING_CQE_F_MORE)) c->recv_armed = c->recv_cancelling = false;
-    if (bid >= 0) uring_buffer_used(u, bid);
+    if (bid >= 0) uring_buffer_used(u, bid, result);
     if (result > 0) {
         CHECK(bid >= 0 && !c->state.ended);
         if (!c->state.close_asked)

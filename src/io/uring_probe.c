@@ -1,12 +1,14 @@
-/* Whether, and how, io_uring can be used here. Asked once, when a world is made; takes well below a millisecond.
+/* Whether, and how, io_uring can be used here. Asked once, when a world is made; takes well below a
+ * millisecond.
  *
- * Features are not asked for by version or flag but tried out, over a loopback connection: filters, old kernels
- * and emulated ones refuse in many ways, and one fault of some kernels decides how we receive:
+ * Features are not asked for by version or flag but tried out, over a loopback connection: filters, old
+ * kernels and emulated ones refuse in many ways, and one fault of some kernels decides how we receive:
  *
- * A multishot receive that has taken all bytes waits for the next wake-up (Linux 6.5 and later do not look again
- * when the socket says that it is empty). When bytes and a reset come between two turns, their wake-ups are one:
- * the receive takes the bytes, the reset is never told, and the connection stays for ever. Kernels of 2026 look
- * again. Where the fault is found, receives are submitted one by one, each of which polls afresh.
+ * A multishot receive that has taken all bytes waits for the next wake-up (Linux 6.5 and later do not look
+ * again when the socket says that it is empty). When bytes and a reset come between two turns, their wake-ups
+ * are one: the receive takes the bytes, the reset is never told, and the connection stays for ever. Kernels
+ * of 2026 look again. Where the fault is found, receives are submitted one by one, each of which polls
+ * afresh.
  */
 #include "io/uring.h"
 
@@ -45,7 +47,7 @@ static int wait_for(struct uring_io *u, int result, unsigned flags)
             struct io_uring_cqe cqe = u->ring.cq.cqes[head & u->ring.cq.ring_mask];
             io_uring_smp_store_release(u->ring.cq.khead, head + 1);
             if (cqe.flags & IORING_CQE_F_BUFFER)
-                uring_buffer_used(u, (int)(cqe.flags >> IORING_CQE_BUFFER_SHIFT));
+                uring_buffer_used(u, (int)(cqe.flags >> IORING_CQE_BUFFER_SHIFT), cqe.res);
             uring_buffers_recycle(u);
             if (cqe.res == result) return (cqe.flags & flags) == flags ? 0 : -ENOSYS;
             return cqe.res < 0 ? cqe.res : -ENOSYS;

@@ -183,6 +183,7 @@ void uring_buffers_recycle(struct uring_io *u)
 #endif
     for (int i = 0; i < u->used_count; i++) publish(u, u->used[i]);
     u->used_count = 0;
+    u->used_bytes = 0;
     publish_end(u);
 }
 
@@ -195,8 +196,9 @@ bool uring_buffers_grow(struct uring_io *u)
     return true;
 }
 
-void uring_buffer_used(struct uring_io *u, int bid)
+void uring_buffer_used(struct uring_io *u, int bid, int bytes)
 {
     CHECK(u->used_count < u->live && bid < u->live);
     u->used[u->used_count++] = (uint16_t)bid;
+    if (bytes > 0) u->used_bytes += (size_t)bytes;
 }
