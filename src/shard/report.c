@@ -1,9 +1,9 @@
 /* Reports; see report.h. A shard's part is one run of bytes:
  *
  *   numbers | most | databases | { command id, its stats, its histogram if it has one }* , id
- * COMMAND_COUNT_MAX | errors | latency
+ * COMMAND_COUNT_MAX | errors | latency | sizes of each database
  *
- * (the last three only if asked for). The asking session may hold partitions of other shards (INFO inside
+ * (the last four only if asked for). The asking session may hold partitions of other shards (INFO inside
  * MULTI): then its own shard counts those, and their owners do not. */
 #include "shard/report.h"
 
@@ -116,6 +116,41 @@ static void write_commands(const struct shard *shard, struct reply *out)
     reply_raw(out, &id, sizeof id);
 }
 
+/* ---- sizes ---- */
+
+static void take_size(void *context, struct entry *entry)
+{
+    struct report_sizes *sizes = context;
+    enum item_type type = item_type(entry->item);
+    uint64_t length = type == ITEM_STRING ? entry_string_len(entry) : entry_count(entry);
+    int bin = length ? 64 - __builtin_clzll(length) : 0;
+    sizes->bins[type][bin < REPORT_SIZE_BINS ? bin : REPORT_SIZE_BINS - 1]++;
+}
+
+/* False when there are too many keys to look at. */
+static bool write_sizes(const struct shard *shard, const struct question *question, uint64_t keys,
+                        struct reply *out)
+{
+    if (!(question->parts & REPORT_SIZES) && keys > REPORT_SIZES_FEW) return false;
+    size_t databases = (size_t)shard->config.databases;
+    struct report_sizes *sizes = calloc(databases, sizeof *sizes);
+    CHECK(sizes);
+    for (int p = 0; p < PARTITION_COUNT; p++) {
+        bool live;
+        if (!counts(shard, question, p, &live) || !live) continue;
+        for (size_t db = 0; db < databases; db++) {
+            uint64_t cursor = 0;
+            do
+                cursor =
+                    partition_scan(shard->node->partitions[p], (uint8_t)db, cursor, take_size, &sizes[db]);
+            while (cursor);
+        }
+    }
+    reply_raw(out, sizes, databases * sizeof *sizes);
+    free(sizes);
+    return true;
+}
+
 static void write_part(struct shard *shard, void *argument, struct scatter_part *part)
 {
     const struct question *question = argument;
@@ -139,8 +174,12 @@ static void write_part(struct shard *shard, void *argument, struct scatter_part 
     if (question->parts & REPORT_COMMANDS) write_commands(shard, &part->bytes);
     if (question->parts & REPORT_ERRORS) reply_raw(&part->bytes, &shard->errors, sizeof shard->errors);
     if (question->parts & REPORT_LATENCY) reply_raw(&part->bytes, shard->latency, sizeof shard->latency);
+    unsigned written = question->parts & ~(REPORT_SIZES | REPORT_SIZES_IF_FEW);
+    bool sizes = question->parts & (REPORT_SIZES | REPORT_SIZES_IF_FEW);
+    if (sizes && write_sizes(shard, question, numbers.keys, &part->bytes)) written |= REPORT_SIZES;
     CHECK(!part->bytes.failed); /* some kilobytes of the control plane */
-    part->numbers[0] = question->parts;
+    part->numbers[0] = written;
+    part->numbers[1] = sizes && !(written & REPORT_SIZES);
     free(databases);
 }
 
@@ -201,13 +240,25 @@ static const char *add_errors(struct report *report, const char *at)
     return at;
 }
 
-static void add_latency(struct report *report, const char *at)
+static const char *add_latency(struct report *report, const char *at)
 {
     struct latency_series series;
     for (int event = 0; event < LATENCY_EVENTS; event++) {
         at = take(at, &series, sizeof series);
         latency_merge(&report->latency[event], &series);
     }
+    return at;
+}
+
+static void add_sizes(struct report *report, const char *at)
+{
+    struct report_sizes *part = malloc(sizeof *part);
+    CHECK(part);
+    for (int db = 0; db < report->database_count; db++) {
+        at = take(at, part, sizeof *part);
+        merge_words(&report->sizes[db], part, sizeof *part, false);
+    }
+    free(part);
 }
 
 struct report *report_collect(const struct command_context *ctx, const struct scatter_part *parts,
@@ -220,7 +271,8 @@ struct report *report_collect(const struct command_context *ctx, const struct sc
     report->shards = calloc(count, sizeof *report->shards);
     report->databases = calloc(report->database_count, sizeof *report->databases);
     report->commands = command_stats_create();
-    CHECK(report->shards && report->databases && report->commands);
+    report->sizes = calloc(report->database_count, sizeof *report->sizes);
+    CHECK(report->shards && report->databases && report->commands && report->sizes);
     for (uint16_t i = 0; i < count; i++) {
         const char *at = take(parts[i].bytes.begin, &report->shards[i], sizeof report->shards[i]);
         struct report_most most;
@@ -234,7 +286,9 @@ struct report *report_collect(const struct command_context *ctx, const struct sc
         }
         if (parts[i].numbers[0] & REPORT_COMMANDS) at = add_commands(report, at);
         if (parts[i].numbers[0] & REPORT_ERRORS) at = add_errors(report, at);
-        if (parts[i].numbers[0] & REPORT_LATENCY) add_latency(report, at);
+        if (parts[i].numbers[0] & REPORT_LATENCY) at = add_latency(report, at);
+        if (parts[i].numbers[0] & REPORT_SIZES) add_sizes(report, at);
+        report->sizes_left_out |= parts[i].numbers[1] != 0;
     }
     return report;
 }
@@ -243,6 +297,7 @@ void report_free(struct report *report)
 {
     command_stats_destroy(report->commands);
     free(report->databases);
+    free(report->sizes);
     free(report->shards);
     free(report);
 }

@@ -203,6 +203,48 @@ static void keyspace(struct info *info)
     }
 }
 
+/* The label of a bin: the least length in it. */
+static void bin_label(int bin, char text[16])
+{
+    static const char units[] = "\0KMGTP";
+    int power = bin - 1, unit = power > 0 ? power / 10 : 0;
+    if (bin == 0)
+        strcpy(text, "0");
+    else
+        snprintf(text, 16, "%d%.1s", 1 << (power - 10 * unit), &units[unit]);
+}
+
+static void keysizes(struct info *info)
+{
+    static const struct {
+        enum item_type type;
+        const char *name;
+    } kinds[] = {{ITEM_STRING, "strings_sizes"},
+                 {ITEM_LIST, "lists_items"},
+                 {ITEM_SET, "sets_items"},
+                 {ITEM_ZSET, "zsets_items"},
+                 {ITEM_HASH, "hashes_items"}};
+    if (info->report->sizes_left_out) {
+        info_line(info,
+                  "keysizes_left_out:1"); /* too many keys to look at, unless INFO keysizes asks for it */
+        return;
+    }
+    for (int db = 0; db < info->report->database_count; db++) {
+        for (size_t k = 0; k < sizeof kinds / sizeof kinds[0]; k++) {
+            const uint64_t *bins = info->report->sizes[db].bins[kinds[k].type];
+            char line[1024], label[16];
+            size_t n = 0;
+            for (int bin = 0; bin < REPORT_SIZE_BINS; bin++) {
+                if (!bins[bin]) continue;
+                bin_label(bin, label);
+                n += (size_t)snprintf(line + n, sizeof line - n, "%c%s=%" PRIu64, n ? ',' : ':', label,
+                                      bins[bin]);
+            }
+            if (n) info_line(info, "db%d_distrib_%s%s", db, kinds[k].name, line);
+        }
+    }
+}
+
 static void debug(struct info *info)
 {
     info_line(info, "eventloop_duration_aof_sum:0");
@@ -233,6 +275,7 @@ static const struct section {
     {"latencystats", "Latencystats", info_latencystats, REPORT_COMMANDS, BY_ALL},
     {"cluster", "Cluster", cluster, 0, BY_DEFAULT},
     {"keyspace", "Keyspace", keyspace, 0, BY_DEFAULT},
+    {"keysizes", "Keysizes", keysizes, REPORT_SIZES_IF_FEW, BY_DEFAULT},
     {"weft", "Weft", info_weft, 0, BY_DEFAULT},
     {"debug", "Debug", debug, 0, BY_NAME},
 };
@@ -273,6 +316,8 @@ void cmd_info(struct command_context *ctx)
         unsigned needed = 0;
         for (size_t s = 0; s < SECTION_COUNT; s++)
             if (wanted >> s & 1) needed |= sections[s].parts;
+        for (int i = 1; i < ctx->argc; i++)
+            if (command_arg_is(ctx, i, "keysizes")) needed |= REPORT_SIZES;
         report_ask(ctx, needed);
         return;
     }
