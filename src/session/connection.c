@@ -20,7 +20,7 @@ void cmd_echo(struct command_context *ctx) { reply_bulk_slice(ctx->reply, ctx->a
 void cmd_select(struct command_context *ctx)
 {
     int64_t db;
-    if (!command_arg_int(ctx, 1, &db)) return;
+    if (!command_arg_range(ctx, 1, INT32_MIN, INT32_MAX, &db, NULL)) return;
     if (db < 0 || db >= ctx->config->databases) {
         reply_error(ctx->reply, "ERR DB index is out of range");
         return;
