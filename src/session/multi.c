@@ -52,7 +52,7 @@ void session_unwatch(struct session *s, struct partition *const *partitions)
 {
     for (uint32_t i = 0; i < s->watch_count; i++) {
         struct session_watch *w = &s->watches[i];
-        watch_remove(&partitions[w->partition]->watches, w->name, w->hash, w->keyspace);
+        watch_remove(&partitions[w->partition]->watches, w->name, w->hash, w->db);
         free((char *)(uintptr_t)w->name.ptr);
     }
     s->watch_count = 0;
@@ -67,7 +67,7 @@ bool session_watch_is_dirty(const struct session *s, struct partition *const *pa
         struct key key = {.name = w->name, .hash = w->hash, .db = w->db};
         struct entry entry;
         entry_find(&entry, partition, &key);
-        if (watch_token(partition->watches, w->name, w->hash, w->keyspace) != w->token) return true;
+        if (watch_token(partition->watches, w->name, w->hash, w->db) != w->token) return true;
     }
     return false;
 }
@@ -94,9 +94,8 @@ static void watch_key(struct command_context *ctx, struct slice name)
     struct session_watch *w = &s->watches[s->watch_count++];
     struct partition *partition = entry.partition;
     *w = (struct session_watch){.hash = key.hash, .partition = partition->id, .db = key.db};
-    w->keyspace = partition->keyspace_of_db[key.db];
     session_set_text(&w->name, key.name);
-    w->token = watch_add(&partition->watches, w->name, w->hash, w->keyspace);
+    w->token = watch_add(&partition->watches, w->name, w->hash, w->db);
 }
 
 /* ---- handlers ---- */

@@ -81,7 +81,7 @@ struct session_watch {
     struct slice name; /* malloc'ed bytes */
     uint64_t hash, token;
     uint16_t partition;
-    uint8_t keyspace, db;
+    uint8_t db;
 };
 
 struct borrow;

@@ -278,7 +278,7 @@ void entry_emit(struct entry *entry, enum record_op op, const struct slice *args
     if (LIKELY(!partition->watches && !partition->env->record_sink)) return;
     /* Of an entry that the wheel or eviction opened the name is the item's own, and the item may have moved. */
     struct slice name = entry->item ? item_key(entry->item) : entry->key.name;
-    watch_touch(partition->watches, name, entry->key.hash, keyspace);
+    watch_touch(partition->watches, name, entry->key.hash, entry->key.db);
     if (!partition->env->record_sink) return;
     struct record record = {.sequence = partition->sequence,
                             .key = name,

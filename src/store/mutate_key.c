@@ -111,7 +111,7 @@ static void touch_present(void *context, struct slice key, uint64_t hash, uint64
 static void touch_watched(struct partition *partition, uint8_t db, uint8_t watched_db)
 {
     struct entry probe = {.partition = partition, .key = {.db = db}};
-    watch_each(partition->watches, partition->keyspace_of_db[watched_db], touch_present, &probe);
+    watch_each(partition->watches, watched_db, touch_present, &probe);
 }
 
 static void emit_keyspace(struct partition *partition, uint8_t db, enum record_op op,

@@ -8,7 +8,7 @@ struct watched {
     struct watched *next;
     uint64_t hash, token;
     uint32_t watchers, key_len;
-    uint8_t keyspace;
+    uint8_t db;
     char key[];
 };
 
@@ -20,12 +20,12 @@ struct watch_table {
 
 #define CAPACITY_MIN 16
 
-static struct watched **find(const struct watch_table *table, struct slice key, uint64_t hash, uint8_t keyspace)
+static struct watched **find(const struct watch_table *table, struct slice key, uint64_t hash, uint8_t db)
 {
     struct watched **link = &table->buckets[hash & (table->capacity - 1)];
     while (*link) {
         struct watched *w = *link;
-        if (w->hash == hash && w->keyspace == keyspace && w->key_len == key.len &&
+        if (w->hash == hash && w->db == db && w->key_len == key.len &&
             memcmp(w->key, key.ptr, key.len) == 0)
             break;
         link = &w->next;
@@ -60,37 +60,37 @@ static struct watch_table *create(void)
     return table;
 }
 
-uint64_t watch_add(struct watch_table **table, struct slice key, uint64_t hash, uint8_t keyspace)
+uint64_t watch_add(struct watch_table **table, struct slice key, uint64_t hash, uint8_t db)
 {
     if (!*table) *table = create();
     struct watch_table *t = *table;
-    struct watched **link = find(t, key, hash, keyspace);
+    struct watched **link = find(t, key, hash, db);
     if (!*link) {
         struct watched *w = malloc(sizeof *w + key.len);
         CHECK(w);
         *w = (struct watched){.hash = hash, .token = ++t->last_token, .key_len = (uint32_t)key.len};
-        w->keyspace = keyspace;
+        w->db = db;
         memcpy(w->key, key.ptr, key.len);
         *link = w;
         if (++t->count > t->capacity) grow(t);
-        link = find(t, key, hash, keyspace);
+        link = find(t, key, hash, db);
     }
     (*link)->watchers++;
     return (*link)->token;
 }
 
-uint64_t watch_token(const struct watch_table *table, struct slice key, uint64_t hash, uint8_t keyspace)
+uint64_t watch_token(const struct watch_table *table, struct slice key, uint64_t hash, uint8_t db)
 {
     if (!table) return 0;
-    struct watched *w = *find(table, key, hash, keyspace);
+    struct watched *w = *find(table, key, hash, db);
     return w ? w->token : 0;
 }
 
-void watch_remove(struct watch_table **table, struct slice key, uint64_t hash, uint8_t keyspace)
+void watch_remove(struct watch_table **table, struct slice key, uint64_t hash, uint8_t db)
 {
     struct watch_table *t = *table;
     CHECK(t);
-    struct watched **link = find(t, key, hash, keyspace);
+    struct watched **link = find(t, key, hash, db);
     struct watched *w = *link;
     CHECK(w && w->watchers > 0);
     if (--w->watchers) return;
@@ -101,20 +101,20 @@ void watch_remove(struct watch_table **table, struct slice key, uint64_t hash, u
     *table = NULL;
 }
 
-void watch_touch(struct watch_table *table, struct slice key, uint64_t hash, uint8_t keyspace)
+void watch_touch(struct watch_table *table, struct slice key, uint64_t hash, uint8_t db)
 {
     if (!table) return;
-    struct watched *w = *find(table, key, hash, keyspace);
+    struct watched *w = *find(table, key, hash, db);
     if (w) w->token = ++table->last_token;
 }
 
-void watch_each(struct watch_table *table, uint8_t keyspace,
+void watch_each(struct watch_table *table, uint8_t db,
                 void (*visit)(void *context, struct slice key, uint64_t hash, uint64_t *token), void *context)
 {
     if (!table) return;
     for (uint32_t i = 0; i < table->capacity; i++) {
         for (struct watched *w = table->buckets[i]; w; w = w->next) {
-            if (w->keyspace != keyspace) continue;
+            if (w->db != db) continue;
             uint64_t token = w->token;
             visit(context, (struct slice){w->key, w->key_len}, w->hash, &token);
             if (token != w->token) w->token = ++table->last_token;
