@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """CONFIG GET and SET beside a real server: every directive gets every value of a long list, and replies, error
-texts and the value afterwards must be equal; and what only a sharded server can get wrong: all shards answer alike, whoever set
-what at the same time. Needs a real Redis 8.0 (WEFT_REFERENCE, tools/peers.sh) for the comparison.
+texts and the value afterwards must be equal; and what only a sharded server can get wrong: all shards answer
+alike, whoever set what at the same time. Needs a real Redis 8.0 (WEFT_REFERENCE, tools/peers.sh) for the comparison.
 
 What differs on purpose is listed in WEFT_REFUSES and EXCUSED, with the reason.
 """
