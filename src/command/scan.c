@@ -79,19 +79,13 @@ static bool parse_scan_options(struct command_context *ctx, struct scan_options 
     return true;
 }
 
-/* Dead keys that a SCAN comes across leave, as with any access; a bounded number at a time. */
-static void expire_some(struct command_context *ctx, struct partition *partition)
-{
-    if (ctx->env->expiry_paused || partition_next_expiry_ms(partition) > ctx->now_ms) return;
-    partition_expire(partition, 100);
-}
-
 /* As in Redis, who walks over dead keys buries them (a bounded number), also when nobody else does: clients
  * look at the key count after a SCAN. */
 static void bury_dead(struct command_context *ctx, struct partition *partition)
 {
     bool stay = ctx->env->expiry_paused || ctx->env->expired_stay;
-    if (!stay && partition_next_expiry_ms(partition) <= ctx->now_ms) partition_expire(partition, EXPIRE_STEPS);
+    if (!stay && partition_next_expiry_ms(partition) <= ctx->now_ms)
+        partition_expire(partition, EXPIRE_STEPS);
 }
 
 /* Shows keys from `cursor` on until enough were seen; returns the next cursor. At most `limit` partitions are
@@ -106,7 +100,6 @@ static uint64_t walk_from(struct command_context *ctx, uint64_t cursor, unsigned
         wanted > UINT64_MAX / 16 ? UINT64_MAX : wanted * 10 + PARTITION_COUNT; /* of empty buckets */
     if (end > PARTITION_COUNT) end = PARTITION_COUNT;
     while (partition < end && walk->seen < wanted && turns_left-- > 0) {
-        expire_some(ctx, ctx->partitions[partition]);
         bury_dead(ctx, ctx->partitions[partition]);
         at = partition_scan(ctx->partitions[partition], ctx->db, at, show_key, walk);
         if (at == 0) partition++;
