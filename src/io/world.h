@@ -29,7 +29,9 @@ void io_signals_catch(struct io *io);
 bool io_signals_stop_requested(void);
 
 /* ---- the process ---- */
-int io_daemonize(void);                    /* 0 in the child that goes on; the parent exits with 0 */
+/* 0 in the child that goes on; the parent exits with 0. Before any world, io or thread is made: they would stay
+ * with the parent. */
+int io_daemonize(void);
 int io_change_directory(const char *path); /* 0 or -errno */
 int io_current_directory(char *buf, size_t len);
 int64_t io_process_id(void);

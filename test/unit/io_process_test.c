@@ -301,6 +301,35 @@ static void starts_and_joins_threads(void **state)
     assert_int_equal(count, 8);
 }
 
+static bool change_directory(void)
+{
+    char before[256], after[256];
+    if (io_current_directory(before, sizeof(before)) != 0) return false;
+    if (io_change_directory("/nowhere/at/all") != -ENOENT) return false;
+    if (io_change_directory("/") != 0 || io_current_directory(after, sizeof(after)) != 0) return false;
+    return strcmp(after, "/") == 0 && io_current_directory(after, 1) == -ERANGE;
+}
+
+static void changes_directory(void **state)
+{
+    expect_in_child(change_directory);
+}
+
+static void stalls(void **state)
+{
+    for (int backend = IO_BACKEND_AUTO; backend <= IO_BACKEND_EPOLL; backend++) {
+        int error;
+        struct io_world *world = io_world_create((enum io_backend)backend, &error);
+        if (world == NULL) continue; /* io_uring is refused here */
+        struct io *io = io_create(world, &error);
+        int64_t start_us = io_monotonic_us(io);
+        io_stall(io, 3000);
+        assert_true(io_monotonic_us(io) >= start_us + 3000);
+        io_destroy(io);
+        io_world_destroy(world);
+    }
+}
+
 static void entropy_differs(void **state)
 {
     int error;
@@ -325,6 +354,8 @@ int main(void)
         cmocka_unit_test(daemonizes),
         cmocka_unit_test(tells_about_the_machine),
         cmocka_unit_test(starts_and_joins_threads),
+        cmocka_unit_test(changes_directory),
+        cmocka_unit_test(stalls),
         cmocka_unit_test(entropy_differs),
     };
     return cmocka_run_group_tests_name("process", tests, NULL, NULL);
