@@ -75,6 +75,19 @@ proc start_server {options {code undefined}} {
     uplevel 1 [list weft_suite_start_server $options [list weft_steps $code]]
 }
 
+# A server that refuses its configuration is gone at once; the suite would look for its log line for two minutes.
+rename wait_server_started weft_suite_wait_server_started
+proc wait_server_started {config_file stdout pid} {
+    while {1} {
+        set ended [expr {![process_is_alive $pid]}]
+        set log [exec cat $stdout]
+        if {[regexp {Server initialized|Failed listening on port} $log]} break
+        if {$ended} { return 0 }
+        after 50
+    }
+    return [weft_suite_wait_server_started $config_file $stdout $pid]
+}
+
 rename tags weft_suite_tags
 proc tags {tags code} {
     if {$::cur_test ne ""} { return [uplevel 1 [list weft_suite_tags $tags $code]] }
