@@ -29,8 +29,8 @@ void io_signals_catch(struct io *io);
 bool io_signals_stop_requested(void);
 
 /* ---- the process ---- */
-/* 0 in the child that goes on; the parent exits with 0. Before any world, io or thread is made: they would stay
- * with the parent. */
+/* 0 in the child that goes on; the parent exits with 0. Before any world, io or thread is made: they would
+ * stay with the parent. */
 int io_daemonize(void);
 int io_change_directory(const char *path); /* 0 or -errno */
 int io_current_directory(char *buf, size_t len);

@@ -59,8 +59,9 @@ static void receive(struct random_run *r, struct end *e, const struct io_complet
         e->ended = true;
         EXPECT(o->state == END_CLOSED || o->state == END_CLOSING);
         EXPECT(c->result == 0 || c->result == -ECONNRESET);
-        /* A clean end comes behind all that was sent. A reset may have cost some of it; the kernel tells of it only
-         * once, and a failed send or a receive that was cancelled by a move may have been the one to hear it. */
+        /* A clean end comes behind all that was sent. A reset may have cost some of it; the kernel tells of
+         * it only once, and a failed send or a receive that was cancelled by a move may have been the one to
+         * hear it. */
         if (c->result == 0 && !o->send_failed && !e->send_failed && !e->moved_late)
             EXPECT(e->received == o->sent);
         return;
