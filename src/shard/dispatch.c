@@ -151,7 +151,7 @@ static void refuse(struct shard *shard, struct session *session, const char *err
  * partitions. */
 static void refuse_exec(struct shard *shard, struct session *session, const char *reason)
 {
-    char text[256];
+    char text[512];
     const char *without_code = strncmp(reason, "ERR ", 4) == 0 ? reason + 4 : reason;
     snprintf(text, sizeof text, "EXECABORT Transaction discarded because of: %s", without_code);
     refuse(shard, session, text);
