@@ -13,7 +13,7 @@ CPPFLAGS := -Isrc -Ibuild/gen -D_GNU_SOURCE -MMD -MP
 CFLAGS.release := -O2 -g -fno-plt -fno-semantic-interposition
 CFLAGS.debug   := -O0 -g3 -DWEFT_DEBUG=1
 CFLAGS.asan    := -O1 -g -Wno-format-truncation -DWEFT_DEBUG=1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
-CFLAGS.tsan    := -O1 -g -Wno-format-truncation -DWEFT_DEBUG=1 -fsanitize=thread
+CFLAGS.tsan    := -O1 -g -Wno-format-truncation -Wno-tsan -DWEFT_DEBUG=1 -fsanitize=thread
 CFLAGS.fuzz    := -O1 -g -Wno-format-truncation -DWEFT_DEBUG=1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
 ARCH    ?= -march=x86-64-v2
 ifneq ($(shell uname -m),x86_64)
