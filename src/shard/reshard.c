@@ -1,11 +1,12 @@
 /* Reshard: CONFIG SET shards N while clients run; and the ordered stop of all actors.
  *
- * Shard 0 leads. Partitions change hands by pointer in four short rounds, each a message to every actor and its answer:
+ * Shard 0 leads. Partitions change hands by pointer in short rounds, each a message to every actor and its answer:
  *
  *   QUIET  nothing new is started; what is under way on other shards (replies, borrows, scatters) comes to its end
  *   ROUTE  all know the new owners; those who lose partitions let go of them
  *   TAKE   the new owners hold them; sessions go on
  *   MOVE   sessions spread evenly; actors that are left over give theirs away, then end
+ *   FORGET the others stop looking at those; only then are they taken apart
  *
  * Between QUIET and TAKE nobody executes: three message rounds, a few hundred microseconds plus the longest command
  * that was under way. No fence per partition is needed, since when all are quiet no message names a partition
@@ -254,10 +255,12 @@ static void advance(struct shard *shard)
             finish(shard);
             break;
         }
-        end_actors(shard, reshard->from, reshard->to);
         broadcast(shard, PHASE_FORGET, 0, reshard->to);
         break;
-    case PHASE_FORGET: finish(shard); break;
+    case PHASE_FORGET: /* nobody is about to wake them any more */
+        end_actors(shard, reshard->from, reshard->to);
+        finish(shard);
+        break;
     default: CHECK(!"a phase");
     }
 }
