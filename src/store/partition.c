@@ -201,6 +201,7 @@ bool partition_expire(struct partition *partition, int steps)
         if (!handle) break;
         store_expire_item(partition, handle, &steps);
     }
+    wheel_release_if_empty(&partition->wheel, &partition->slab);
     return partition_next_expiry_ms(partition) <= now_ms;
 }
 
@@ -216,6 +217,7 @@ static bool evict_slot(struct partition *partition, uint8_t keyspace, slab_handl
         if (partition->keyspace_of_db[db] == keyspace) entry.key.db = (uint8_t)db;
     partition->env->stats.evicted_keys++;
     mutate_key_delete(&entry, RECORD_EVICTED);
+    wheel_release_if_empty(&partition->wheel, &partition->slab); /* or 256 empty ones would count for ever */
     return true;
 }
 

@@ -12,7 +12,8 @@
  * W3 no item is filed before `now_ms`; what was due earlier sits in the current slot.
  *
  * The first item of a list carries ITEM_WHEEL_HEAD and the slot's number in `previous`.
- * Threading: the partition's holder. Memory: 1.6 KB from the slab on the first TTL. Tests: test/unit/wheel_test.c.
+ * Threading: the partition's holder. Memory: 1.5 KB from the slab from the first TTL until the last one expired or
+ * was evicted. Tests: test/unit/wheel_test.c.
  */
 #ifndef WEFT_STORE_WHEEL_H
 #define WEFT_STORE_WHEEL_H
@@ -43,6 +44,13 @@ slab_handle wheel_pop(struct wheel *wheel, struct slab *slab, int64_t now_ms, in
 slab_handle wheel_first(const struct wheel *wheel, struct slab *slab);
 /* A time not later than the earliest filing time; INT64_MAX when empty. */
 int64_t wheel_next_ms(const struct wheel *wheel);
+/* Gives the slots back when nothing is filed. Not between wheel_prepare and the filing that it was for. */
+static inline void wheel_release_if_empty(struct wheel *wheel, struct slab *slab)
+{
+    if (wheel->count || !wheel->slots) return;
+    slab_free(slab, wheel->slots, WHEEL_SLOTS * sizeof(slab_handle));
+    wheel->slots = 0;
+}
 /* After slab_reset. */
 void wheel_clear(struct wheel *wheel);
 
