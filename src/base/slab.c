@@ -21,7 +21,8 @@
  *     but for `dirty`, valid for every page below top that is not inside a large run (there it is 0).
  *  5. held_bytes = pages of large runs + dirty pages. A page turns dirty when a slot first reaches into it,
  *     so the unused tail of a fresh span costs nothing. Dirty free pages stay for reuse up to 1/64 of what
- *     is held (16..1024 pages); what is freed beyond that is decommitted at once.
+ *     is held (16..1024 pages) or as one run of up to 4 MiB; what is freed beyond that is decommitted at
+ *     once, and what nobody reuses goes with slab_decay.
  *
  * Cost: alloc and free of a small object ~5 ns when its span's entry is cached; a new span or run ~100 ns;
  * the search for a run looks at two bitmap words and at most RUN_TRIES entries. Page table: 0.4 % of what is
@@ -48,22 +49,24 @@
 #define UNPOISON(p, len) ((void)0)
 #endif
 
-#define PAGE_BYTES  4096u
-#define PAGE_UNITS  512u /* handles count units of 8 bytes */
-#define PAGES_MAX   (1u << 23)
-#define SPAN_PAGES  16u /* longest span */
-#define SMALL_CLASS 128u
-#define MID_CLASS   176u /* up to 4 KiB */
-#define CLASSES     225u /* up to 16 KiB; class 0 is unused */
-#define SPAN_MAX    16384u
-#define BINS        104u
-#define RUN_TRIES   8u
-#define EARLY_PAGES 32u  /* page table entries inside page 0 */
-#define MIXED_CLASS 64u  /* classes up to 512 bytes may use mixed pages */
-#define MIXED_UNITS 128u /* ... until a class has 1 KiB there */
-#define MIXED_TRIES 8u
-#define DIRTY_MIN   16u /* free pages kept committed: at least, at most */
-#define DIRTY_MAX   1024u
+#define PAGE_BYTES   4096u
+#define PAGE_UNITS   512u /* handles count units of 8 bytes */
+#define PAGES_MAX    (1u << 23)
+#define SPAN_PAGES   16u /* longest span */
+#define SMALL_CLASS  128u
+#define MID_CLASS    176u /* up to 4 KiB */
+#define CLASSES      225u /* up to 16 KiB; class 0 is unused */
+#define SPAN_MAX     16384u
+#define BINS         104u
+#define RUN_TRIES    8u
+#define EARLY_PAGES  32u  /* page table entries inside page 0 */
+#define MIXED_CLASS  64u  /* classes up to 512 bytes may use mixed pages */
+#define MIXED_UNITS  128u /* ... until a class has 1 KiB there */
+#define MIXED_TRIES  8u
+#define DIRTY_MIN    16u /* free pages kept committed: at least, at most */
+#define DIRTY_MAX    1024u
+#define DIRTY_FEW    4u  /* with so few kept, one more run may stay whatever its size */
+#define DECAY_VISITS 64u /* free runs that slab_decay looks at */
 #define HUGE_ON                                                                                              \
     (16u << 20) /* held bytes at which huge pages are advised; half of it takes the advice back              \
                  */
@@ -97,6 +100,8 @@ struct slab_state {
     uint32_t taken;      /* pages in spans, large runs and mixed pages */
     uint32_t kept;       /* free pages that only slab_alloc_smaller may take */
     uint32_t dirty_free; /* dirty pages in free runs */
+    uint32_t dirty_low;  /* the least it was since the last slab_decay */
+    uint32_t clean_bin;  /* where clean_some() goes on */
     uint32_t mixed;      /* a mixed page; page 0 at first */
     uint64_t fail_after; /* allocations until the injected failure + 1; 0: none */
     bool fail_forever;
@@ -304,6 +309,7 @@ static uint32_t run_take(struct slab *slab, uint32_t pages, uint32_t *taken_dirt
         free_run_link(state, run + pages, have - pages, dirty - taken);
     }
     state->dirty_free -= taken;
+    if (state->dirty_free < state->dirty_low) state->dirty_low = state->dirty_free;
     state->taken += pages;
     *taken_dirty = taken;
     return run;
@@ -317,7 +323,9 @@ static void run_give(struct slab *slab, uint32_t run, uint32_t pages, uint32_t d
     keep = keep < DIRTY_MIN ? DIRTY_MIN : keep > DIRTY_MAX ? DIRTY_MAX : keep;
     POISON(page_ptr(slab, run), (size_t)pages * PAGE_BYTES);
     state->taken -= pages;
-    if (dirty && state->dirty_free + dirty > keep) {
+    /* One run of any reasonable size may stay: a large value that is overwritten again and again. */
+    bool stays = state->dirty_free + dirty <= keep || (state->dirty_free <= DIRTY_FEW && dirty <= DIRTY_MAX);
+    if (dirty && !stays) {
         state->memory.decommit(page_ptr(slab, run), (size_t)pages * PAGE_BYTES);
         for (uint32_t i = 0; i < pages; i++) state->pages[run + i].dirty = 0;
         held_add(slab, -(int64_t)dirty);
@@ -661,30 +669,52 @@ void slab_inject_failure(struct slab *slab, uint64_t after, bool forever)
     slab->state->fail_forever = forever;
 }
 
-void slab_trim(struct slab *slab)
+/* Decommits the dirty pages of a free run. */
+static void run_clean(struct slab *slab, uint32_t run)
 {
     struct slab_state *state = slab->state;
-    for (unsigned bin = 0; bin < BINS; bin++) {
-        uint32_t run = state->bins[bin];
-        if (run == 0) continue;
-        do {
-            struct page *first = &state->pages[run];
-            uint32_t dirty = first->bump;
-            for (uint32_t i = 0, left = dirty; left > 0; i++) {
-                if (!state->pages[run + i].dirty) continue;
-                uint32_t end = i; /* each dirty stretch on its own */
-                while (end < first->run_pages && state->pages[run + end].dirty)
-                    state->pages[run + end++].dirty = 0;
-                state->memory.decommit(page_ptr(slab, run + i), (size_t)(end - i) * PAGE_BYTES);
-                left -= end - i;
-                i = end - 1;
-            }
-            first->bump = 0;
-            state->dirty_free -= dirty;
-            held_add(slab, -(int64_t)dirty);
-            run = first->next;
-        } while (run != state->bins[bin]);
+    struct page *first = &state->pages[run];
+    uint32_t dirty = first->bump, pages = first->run_pages;
+    for (uint32_t i = 0, left = dirty; left > 0; i++) {
+        if (!state->pages[run + i].dirty) continue;
+        uint32_t end = i; /* each dirty stretch on its own */
+        while (end < pages && state->pages[run + end].dirty) state->pages[run + end++].dirty = 0;
+        state->memory.decommit(page_ptr(slab, run + i), (size_t)(end - i) * PAGE_BYTES);
+        left -= end - i;
+        i = end - 1;
     }
+    first->bump = 0;
+    state->dirty_free -= dirty;
+    held_add(slab, -(int64_t)dirty);
+}
+
+/* Cleans free runs until all were seen or `visits` are used up; goes on where the last call stopped. */
+static void clean_some(struct slab *slab, uint32_t visits)
+{
+    struct slab_state *state = slab->state;
+    for (unsigned bins = 0; bins < BINS && state->dirty_free > 0 && visits > 0; bins++) {
+        uint32_t first = state->bins[state->clean_bin], run = first;
+        while (run && visits > 0) {
+            visits--;
+            if (state->pages[run].bump) run_clean(slab, run);
+            run = state->pages[run].next;
+            if (run == first) break;
+        }
+        state->bins[state->clean_bin] = run;
+        if (run == first) state->clean_bin = (state->clean_bin + 1) % BINS;
+    }
+}
+
+void slab_trim(struct slab *slab)
+{
+    clean_some(slab, UINT32_MAX);
+}
+
+void slab_decay(struct slab *slab)
+{
+    struct slab_state *state = slab->state;
+    if (state->dirty_low > 0) clean_some(slab, DECAY_VISITS);
+    state->dirty_low = state->dirty_free;
 }
 
 /* Lays the state into page 0, which then is all that the slab holds. */
@@ -704,6 +734,8 @@ static void state_init(struct slab *slab)
     memset(state->spans, 0, sizeof(state->spans));
     memset(state->mixed_units, 0, sizeof(state->mixed_units));
     state->dirty_free = 0;
+    state->dirty_low = 0;
+    state->clean_bin = 0;
     state->mixed = 0;
     state->fail_after = 0;
     state->fail_forever = false;

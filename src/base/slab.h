@@ -55,6 +55,9 @@ size_t slab_rounded(size_t size);
 slab_handle slab_alloc_smaller(struct slab *slab, size_t size);
 /* Gives the free pages that are kept for reuse back to the system (MEMORY PURGE). Walks all free runs. */
 void slab_trim(struct slab *slab);
+/* Called about once a second: free pages that were kept all the time since the last call go back, some at a
+ * time. */
+void slab_decay(struct slab *slab);
 /* For tests and the simulator: the `after`-th allocation from now fails (1: the next), and with `forever` all
  * that follow. after = 0 ends it. */
 void slab_inject_failure(struct slab *slab, uint64_t after, bool forever);

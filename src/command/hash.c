@@ -6,47 +6,27 @@
 
 #include "command/scan_element.h"
 
-#define DUE_PER_OPEN 128
-
-/* ---- opening ---- */
+/* ---- dead fields ---- */
 
 int64_t hash_now_ms(const struct command_context *ctx)
 {
     return ctx->env->expiry_paused ? INT64_MIN : ctx->now_ms;
 }
 
-static bool open_hash(struct command_context *ctx, int index, bool read, struct entry *entry)
-{
-    bool fits = read ? command_open_read_typed(ctx, index, ITEM_HASH, entry)
-                     : command_open_typed(ctx, index, ITEM_HASH, entry);
-    if (fits && entry->item && UNLIKELY(item_has_expiry(entry->item)))
-        mutate_hash_expire_fields(entry, ctx->now_ms, DUE_PER_OPEN);
-    return fits;
-}
-
-bool hash_open(struct command_context *ctx, int index, struct entry *entry)
-{
-    return open_hash(ctx, index, false, entry);
-}
-
-bool hash_open_read(struct command_context *ctx, int index, struct entry *entry)
-{
-    return open_hash(ctx, index, true, entry);
-}
-
-bool hash_get(const struct command_context *ctx, const struct entry *entry, struct slice field,
-              struct hash_field *out)
+bool hash_peek(const struct command_context *ctx, const struct entry *entry, struct slice field,
+               struct hash_field *out)
 {
     return entry->item && hash_find(&entry->value, field, out) && !hash_field_is_due(out, hash_now_ms(ctx));
 }
 
-bool hash_get_to_write(struct command_context *ctx, struct entry *entry, struct slice field,
-                       struct hash_field *out)
+bool hash_get(struct command_context *ctx, struct entry *entry, struct slice field, struct hash_field *out)
 {
     if (!entry->item || !hash_find(&entry->value, field, out)) return false;
-    if (!hash_field_is_due(out, hash_now_ms(ctx))) return true;
-    ctx->env->stats.expired_fields++;
-    mutate_hash_remove(entry, field, RECORD_EXPIRED);
+    if (LIKELY(!hash_field_is_due(out, hash_now_ms(ctx)))) return true;
+    if (!ctx->env->expired_stay) {
+        ctx->env->stats.expired_fields++;
+        mutate_hash_remove(entry, field, RECORD_EXPIRED);
+    }
     return false;
 }
 
@@ -81,7 +61,7 @@ void cmd_hset(struct command_context *ctx)
         command_error_arity(ctx);
         return;
     }
-    if (!hash_open(ctx, 1, &entry)) return;
+    if (!command_open_typed(ctx, 1, ITEM_HASH, &entry)) return;
     int64_t created = set_pairs(ctx, &entry);
     if (created >= 0) reply_integer(ctx->reply, created);
 }
@@ -93,15 +73,15 @@ void cmd_hmset(struct command_context *ctx)
         command_error_arity(ctx);
         return;
     }
-    if (hash_open(ctx, 1, &entry) && set_pairs(ctx, &entry) >= 0) reply_ok(ctx->reply);
+    if (command_open_typed(ctx, 1, ITEM_HASH, &entry) && set_pairs(ctx, &entry) >= 0) reply_ok(ctx->reply);
 }
 
 void cmd_hsetnx(struct command_context *ctx)
 {
     struct entry entry;
     struct hash_field field;
-    if (!hash_open(ctx, 1, &entry)) return;
-    if (hash_get_to_write(ctx, &entry, ctx->argv[2], &field))
+    if (!command_open_typed(ctx, 1, ITEM_HASH, &entry)) return;
+    if (hash_get(ctx, &entry, ctx->argv[2], &field))
         reply_integer(ctx->reply, 0);
     else if (set_pairs(ctx, &entry) >= 0)
         reply_integer(ctx->reply, 1);
@@ -115,8 +95,8 @@ void cmd_hincrby(struct command_context *ctx)
     struct hash_field field;
     int64_t delta, value = 0;
     if (!command_arg_int(ctx, 3, &delta)) return;
-    if (!hash_open(ctx, 1, &entry)) return;
-    if (hash_get_to_write(ctx, &entry, ctx->argv[2], &field) &&
+    if (!command_open_typed(ctx, 1, ITEM_HASH, &entry)) return;
+    if (hash_get(ctx, &entry, ctx->argv[2], &field) &&
         !number_parse_i64(field.value.ptr, field.value.len, &value)) {
         reply_error(ctx->reply, "ERR hash value is not an integer");
         return;
@@ -147,8 +127,8 @@ void cmd_hincrbyfloat(struct command_context *ctx)
         reply_error(ctx->reply, "ERR value is NaN or Infinity");
         return;
     }
-    if (!hash_open(ctx, 1, &entry)) return;
-    if (hash_get_to_write(ctx, &entry, ctx->argv[2], &field) &&
+    if (!command_open_typed(ctx, 1, ITEM_HASH, &entry)) return;
+    if (hash_get(ctx, &entry, ctx->argv[2], &field) &&
         !number_parse_long_double(field.value.ptr, field.value.len, &value)) {
         reply_error(ctx->reply, "ERR hash value is not a float");
         return;
@@ -172,7 +152,7 @@ void cmd_hdel(struct command_context *ctx)
 {
     struct entry entry;
     int64_t removed = 0;
-    if (!hash_open(ctx, 1, &entry)) return;
+    if (!command_open_typed(ctx, 1, ITEM_HASH, &entry)) return;
     for (int i = 2; i < ctx->argc && entry.item; i++)
         removed += mutate_hash_remove(&entry, ctx->argv[i], RECORD_DELETED);
     reply_integer(ctx->reply, removed);
@@ -180,7 +160,7 @@ void cmd_hdel(struct command_context *ctx)
 
 /* ---- reading ---- */
 
-static void reply_field(struct command_context *ctx, const struct entry *entry, struct slice name)
+static void reply_field(struct command_context *ctx, struct entry *entry, struct slice name)
 {
     struct hash_field field;
     if (hash_get(ctx, entry, name, &field))
@@ -192,13 +172,13 @@ static void reply_field(struct command_context *ctx, const struct entry *entry, 
 void cmd_hget(struct command_context *ctx)
 {
     struct entry entry;
-    if (hash_open_read(ctx, 1, &entry)) reply_field(ctx, &entry, ctx->argv[2]);
+    if (command_open_read_typed(ctx, 1, ITEM_HASH, &entry)) reply_field(ctx, &entry, ctx->argv[2]);
 }
 
 void cmd_hmget(struct command_context *ctx)
 {
     struct entry entry;
-    if (!hash_open_read(ctx, 1, &entry)) return;
+    if (!command_open_read_typed(ctx, 1, ITEM_HASH, &entry)) return;
     reply_array(ctx->reply, (uint64_t)ctx->argc - 2);
     for (int i = 2; i < ctx->argc; i++) reply_field(ctx, &entry, ctx->argv[i]);
 }
@@ -207,7 +187,7 @@ void cmd_hexists(struct command_context *ctx)
 {
     struct entry entry;
     struct hash_field field;
-    if (hash_open_read(ctx, 1, &entry))
+    if (command_open_read_typed(ctx, 1, ITEM_HASH, &entry))
         reply_integer(ctx->reply, hash_get(ctx, &entry, ctx->argv[2], &field));
 }
 
@@ -215,7 +195,7 @@ void cmd_hstrlen(struct command_context *ctx)
 {
     struct entry entry;
     struct hash_field field;
-    if (!hash_open_read(ctx, 1, &entry)) return;
+    if (!command_open_read_typed(ctx, 1, ITEM_HASH, &entry)) return;
     bool there = hash_get(ctx, &entry, ctx->argv[2], &field);
     reply_integer(ctx->reply, there ? (int64_t)field.value.len : 0);
 }
@@ -224,7 +204,7 @@ void cmd_hstrlen(struct command_context *ctx)
 void cmd_hlen(struct command_context *ctx)
 {
     struct entry entry;
-    if (hash_open_read(ctx, 1, &entry))
+    if (command_open_read_typed(ctx, 1, ITEM_HASH, &entry))
         reply_integer(ctx->reply, entry.item ? (int64_t)hash_count(&entry.value) : 0);
 }
 
@@ -249,7 +229,7 @@ static void reply_all(struct command_context *ctx, unsigned parts)
     struct hash_iter iter;
     struct hash_field field;
     int64_t now_ms = hash_now_ms(ctx);
-    if (!hash_open_read(ctx, 1, &entry)) return;
+    if (!command_open_read_typed(ctx, 1, ITEM_HASH, &entry)) return;
     uint64_t count = entry.item ? count_alive(&entry.value, now_ms) : 0;
     if (parts == (WITH_FIELDS | WITH_VALUES))
         reply_map(ctx->reply, count);
@@ -308,7 +288,7 @@ void cmd_hscan(struct command_context *ctx)
     struct field_scan walk = {.now_ms = hash_now_ms(ctx)};
     uint64_t cursor;
     if (!element_scan_cursor(ctx, &cursor)) return;
-    if (!hash_open_read(ctx, 1, &entry)) return;
+    if (!command_open_read_typed(ctx, 1, ITEM_HASH, &entry)) return;
     if (!element_scan_begin(ctx, entry.item != NULL, &walk.scan)) return;
     if (!hash_is_hashtable(&entry.value)) {
         cursor = show_all(&entry.value, &walk);

@@ -103,7 +103,7 @@ static void expire_fields(struct command_context *ctx, bool seconds, int64_t bas
     struct entry entry;
     int64_t deadline_ms;
     int count, at = 3;
-    if (!hash_open(ctx, 1, &entry)) return;
+    if (!command_open_typed(ctx, 1, ITEM_HASH, &entry)) return;
     if (!parse_deadline(ctx, 2, seconds, base_ms, &deadline_ms)) return;
     enum condition condition = parse_condition(ctx, at);
     if (condition != ALWAYS) at++;
@@ -145,13 +145,13 @@ static void reply_deadlines(struct command_context *ctx, bool seconds, int64_t b
 {
     struct entry entry;
     int count;
-    if (!hash_open_read(ctx, 1, &entry)) return;
+    if (!command_open_read_typed(ctx, 1, ITEM_HASH, &entry)) return;
     if (!parse_fields(ctx, 2, positive_error, &count)) return;
     reply_array(ctx->reply, (uint64_t)count);
     for (int i = 0; i < count; i++) {
         struct hash_field field;
         int64_t shown = NO_FIELD;
-        if (hash_get(ctx, &entry, ctx->argv[4 + i], &field)) {
+        if (hash_peek(ctx, &entry, ctx->argv[4 + i], &field)) {
             shown = field.deadline_ms == HASH_NO_DEADLINE ? NO_DEADLINE : field.deadline_ms - base_ms;
             if (field.deadline_ms != HASH_NO_DEADLINE && seconds) shown = (shown + 999) / 1000;
         }
@@ -180,14 +180,14 @@ void cmd_hpersist(struct command_context *ctx)
 {
     struct entry entry;
     int count;
-    if (!hash_open(ctx, 1, &entry)) return;
+    if (!command_open_typed(ctx, 1, ITEM_HASH, &entry)) return;
     if (!parse_fields(ctx, 2, positive_error, &count)) return;
     reply_array(ctx->reply, (uint64_t)count);
     for (int i = 0; i < count; i++) {
         struct slice name = ctx->argv[4 + i];
         struct hash_field field;
         int done = NO_FIELD;
-        if (hash_get(ctx, &entry, name, &field)) {
+        if (hash_peek(ctx, &entry, name, &field)) {
             done = field.deadline_ms == HASH_NO_DEADLINE ? NO_DEADLINE : DONE;
             if (done == DONE) CHECK(mutate_hash_expire(&entry, name, HASH_NO_DEADLINE) == VALUE_OK);
         }
@@ -201,7 +201,7 @@ void cmd_hgetdel(struct command_context *ctx)
 {
     struct entry entry;
     int count;
-    if (!hash_open(ctx, 1, &entry)) return;
+    if (!command_open_typed(ctx, 1, ITEM_HASH, &entry)) return;
     if (!parse_fields(ctx, 2, positive_error, &count)) return;
     reply_array(ctx->reply, (uint64_t)count);
     for (int i = 0; i < count; i++) {
@@ -248,7 +248,7 @@ void cmd_hgetex(struct command_context *ctx)
     int count, at = 2;
     bool timed;
     int64_t deadline_ms = HASH_NO_DEADLINE;
-    if (!hash_open(ctx, 1, &entry)) return;
+    if (!command_open_typed(ctx, 1, ITEM_HASH, &entry)) return;
     if (!parse_deadline_option(ctx, 2, &timed, &deadline_ms)) return;
     bool persist = command_arg_is(ctx, 2, "PERSIST");
     at += timed ? 2 : persist ? 1 : 0;
@@ -355,7 +355,7 @@ static bool set_fields(struct command_context *ctx, struct entry *entry, const s
     for (int i = options->first; i < ctx->argc; i += 2) {
         struct hash_field old;
         bool created;
-        if (options->keep) hash_get_to_write(ctx, entry, ctx->argv[i], &old);
+        if (options->keep) hash_get(ctx, entry, ctx->argv[i], &old);
         if (!entry->item && mutate_hash_prepare(entry, NULL, 0) != VALUE_OK) return false;
         if (mutate_hash_set(entry, ctx->argv[i], ctx->argv[i + 1], deadline_ms, &created) != VALUE_OK)
             return false;
@@ -368,7 +368,7 @@ void cmd_hsetex(struct command_context *ctx)
     struct entry entry;
     struct set_options options = {.deadline_ms = HASH_NO_DEADLINE};
     if (!parse_set_options(ctx, &options)) return;
-    if (!hash_open(ctx, 1, &entry)) return;
+    if (!command_open_typed(ctx, 1, ITEM_HASH, &entry)) return;
     if (!set_condition_met(ctx, &entry, &options)) {
         reply_integer(ctx->reply, 0);
         return;

@@ -82,7 +82,7 @@ void cmd_hrandfield(struct command_context *ctx)
             return;
         }
     }
-    if (!hash_open_read(ctx, 1, &entry)) return;
+    if (!command_open_read_typed(ctx, 1, ITEM_HASH, &entry)) return;
     hash_drop_due(ctx, &entry);
     if (ctx->argc == 2 && entry.item) {
         hash_random(&entry.value, ctx->env->prng, &field);

@@ -178,6 +178,7 @@ struct shard {
     uint64_t used_bytes;  /* of its partitions */
     int64_t leased_bytes; /* reported to the budget */
     uint64_t evict_cursor;
+    uint32_t decay_cursor;
     bool others_woken;
     /* periodic work */
     int64_t next_cron_us;
@@ -327,6 +328,7 @@ void monitor_free(struct shard *shard);
 /* Counts what a command changed: of one partition, or (NULL) of all. */
 void memory_changed(struct shard *shard, const struct partition *partition);
 void memory_sum(struct shard *shard);
+void memory_decay(struct shard *shard); /* free pages that nobody reuses go back to the system */
 void memory_note_lent(struct shard *shard, uint16_t partition);
 bool memory_make_room(struct shard *shard); /* false: writes have to be refused */
 void memory_turn(struct shard *shard);      /* once per turn: this shard's share of an eviction */

@@ -9,6 +9,7 @@
 
 #define EVICT_TRIES 512 /* keys in one go; more next turn */
 #define SLACK_PART  100 /* 1/100 of maxmemory */
+#define DECAY_TICKS 10  /* cron ticks in which every slab gets its slab_decay */
 
 static uint64_t sum_partitions(struct shard *shard)
 {
@@ -29,6 +30,14 @@ void memory_sum(struct shard *shard)
     if (!change) return;
     atomic_fetch_add_explicit(&shard->node->budget.used_bytes, change, memory_order_relaxed);
     shard->leased_bytes += change;
+}
+
+void memory_decay(struct shard *shard)
+{
+    for (int i = 0; i < PARTITION_COUNT / DECAY_TICKS + 1; i++) {
+        unsigned p = shard->decay_cursor++ % PARTITION_COUNT;
+        if (shard->state[p] == PARTITION_HOME) slab_decay(&shard->node->partitions[p]->slab);
+    }
 }
 
 void memory_note_lent(struct shard *shard, uint16_t partition)

@@ -208,6 +208,7 @@ static void cron(struct shard *shard)
     int64_t start_us = io_monotonic_us(shard->io);
     clients_cron(shard);
     memory_sum(shard);
+    memory_decay(shard);
     meter_cron(shard);
     shard->span.start_us = io_monotonic_us(shard->io); /* what is read last counts as the turn's end */
     shard->stats.cron_us += (uint64_t)(shard->span.start_us - start_us);

@@ -125,6 +125,7 @@ static void model_run(uint64_t seed, size_t limit, int steps, uint32_t live_max)
         if (step % 20000 == 19999) {
             for (uint32_t i = 0; i < count; i++) check_fill(&slab, &live[i]);
             if (prng() % 2) slab_trim(&slab);
+            slab_decay(&slab);
             /* The page table (1/256, from 32 pages on) and the kernel's view agree with held_bytes. */
             assert_int_equal(resident_bytes(&slab, limit), slab.held_bytes);
         }
@@ -308,10 +309,51 @@ static void no_address_space(void **unused)
     slab_destroy(&slab); /* harmless */
 }
 
+static int decommits;
+static void count_decommit(void *ptr, size_t len)
+{
+    decommits++;
+    map_decommit(ptr, len);
+}
+
+/* Overwriting a large value again and again costs no system calls; what is kept for that goes when it rests.
+ */
+static void kept_pages_decay(void **unused)
+{
+    struct slab_memory memory = map_memory;
+    struct slab slab;
+    memory.decommit = count_decommit;
+    decommits = 0;
+    assert_int_equal(slab_init(&slab, &memory, 256u << 20), 0);
+    slab_handle value = slab_alloc(&slab, 1u << 20);
+    for (int i = 0; i < 100; i++) {
+        slab_handle next = slab_alloc(&slab, 1u << 20);
+        slab_free(&slab, value, 1u << 20);
+        value = next;
+        if (i % 10 == 0) slab_decay(&slab);
+    }
+    assert_int_equal(decommits, 0);
+    slab_decay(&slab);
+    slab_decay(&slab);
+    assert_int_equal(slab.held_bytes, 4096 + (1u << 20));
+    /* Many small free runs: a bounded number of them per call. */
+    static slab_handle pages[2000];
+    for (int i = 0; i < 2000; i++) pages[i] = slab_alloc(&slab, 4096);
+    for (int i = 0; i < 2000; i += 2) slab_free(&slab, pages[i], 4096);
+    assert_true(slab.held_bytes > slab.used_bytes + 4096);
+    for (int i = 0; slab.held_bytes > slab.used_bytes + 4096; i++) {
+        assert_true(i < 100);
+        decommits = 0;
+        slab_decay(&slab);
+        assert_true(decommits <= 64);
+    }
+    slab_destroy(&slab);
+}
+
 static double seconds(void)
 {
     struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
     return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
@@ -341,6 +383,7 @@ int main(void)
         cmocka_unit_test(injected_failure),
         cmocka_unit_test(smaller_never_fails),
         cmocka_unit_test(huge_values),
+        cmocka_unit_test(kept_pages_decay),
         cmocka_unit_test(huge_pages),
         cmocka_unit_test(no_address_space),
         cmocka_unit_test(pages_move_between_classes),

@@ -404,10 +404,10 @@ static void bytes_per_item(void **unused)
     fixture_done(&f);
 }
 
-static double nanoseconds(void)
+static double nanoseconds(clockid_t clock)
 {
     struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
+    clock_gettime(clock, &now);
     return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
 }
 
@@ -415,21 +415,25 @@ static void cost(void **unused)
 {
     struct fixture f;
     uint32_t keys = 30000, rounds = 20;
+    double worst = 0;
     fixture_init(&f, 41, GOOD, keys);
-    double start = nanoseconds(), worst = 0;
     for (slab_handle key = 1; key <= keys; key++) {
-        double before = nanoseconds();
+        double before = nanoseconds(CLOCK_MONOTONIC);
         insert(&f, key);
-        double took = nanoseconds() - before;
+        double took = nanoseconds(CLOCK_MONOTONIC) - before;
         if (took > worst) worst = took;
     }
-    double filled = nanoseconds();
+    fixture_done(&f);
+    fixture_init(&f, 41, GOOD, keys);
+    double start = nanoseconds(CLOCK_PROCESS_CPUTIME_ID);
+    for (slab_handle key = 1; key <= keys; key++) insert(&f, key);
+    double filled = nanoseconds(CLOCK_PROCESS_CPUTIME_ID);
     uint64_t sum = 0;
     for (uint32_t round = 0; round < rounds; round++)
         for (slab_handle key = 1; key <= keys; key++) sum += *find(&f, key);
-    double found = nanoseconds();
+    double found = nanoseconds(CLOCK_PROCESS_CPUTIME_ID);
     assert_int_equal(sum, (uint64_t)rounds * keys * (keys + 1) / 2);
-    print_message("30,000 items in cache: insert %.0f ns (worst %.1f us), find %.1f ns\n",
+    print_message("30,000 items in cache: insert %.0f ns (slowest %.1f us by the clock), find %.1f ns\n",
                   (filled - start) / keys, worst / 1e3, (found - filled) / rounds / keys);
     fixture_done(&f);
 }
