@@ -1,7 +1,7 @@
 /* Dispatch: from the bytes of ready sessions to executed commands.
  *
- * A round takes up to BATCH_MAX commands from the sessions that have input, in three stages, so that cache misses of
- * different commands overlap: parse, hash and prefetch the bucket; prefetch the item; execute in order. A command that has to wait
+ * A round takes up to BATCH_MAX commands from the sessions that have input, in stages, so that cache and TLB misses of
+ * different commands overlap: parse, hash and prefetch the directory; the bucket; the item; execute in order. A command that has to wait
  * blocks its session: its input is rewound to that command and parsed again when the session is woken. So nothing but raw
  * bytes is kept for waiting sessions, and a command handler never suspends.
  *
@@ -463,7 +463,7 @@ static enum verdict run(struct shard *shard, struct session *session, const stru
     return run_on_session(shard, session, request, argv);
 }
 
-/* ---- the three stages ---- */
+/* ---- the stages ---- */
 
 static void refuse_stream(struct shard *shard, struct session *session)
 {
@@ -495,7 +495,7 @@ static void execute(struct shard *shard, struct request *request)
     shard_want_output(shard, session);
 }
 
-/* Hash, slot and bucket prefetch for a single-key command whose key is here. */
+/* Hash, slot and first prefetch for a single-key command whose key is here. */
 static void stage(struct shard *shard, struct request *request)
 {
     const struct command *command = request->command;
@@ -505,7 +505,7 @@ static void stage(struct shard *shard, struct request *request)
     request->key = (struct key){.name = name, .hash = key_hash(&shard->env, name), .db = request->session->db};
     request->staged = true;
     if (LIKELY(shard->state[request->partition] == PARTITION_HOME))
-        partition_prefetch_bucket(shard->node->partitions[request->partition], &request->key);
+        partition_prefetch_directory(shard->node->partitions[request->partition], &request->key);
 }
 
 /* Parses commands of one session into the round. True when all its input is taken. */
@@ -578,6 +578,15 @@ static void settle(struct shard *shard, struct session *session)
     clients_release_if_done(shard, session);
 }
 
+static inline void prefetch(struct shard *shard, void (*stage_of)(struct partition *, const struct key *))
+{
+    for (uint32_t i = 0; i < shard->request_count; i++) {
+        const struct request *request = &shard->requests[i];
+        if (request->staged && shard->state[request->partition] == PARTITION_HOME)
+            stage_of(shard->node->partitions[request->partition], &request->key);
+    }
+}
+
 void dispatch_ready(struct shard *shard)
 {
     struct session *round[BATCH_MAX];
@@ -585,11 +594,8 @@ void dispatch_ready(struct shard *shard)
         shard->request_count = 0;
         resp_args_clear(&shard->args);
         int sessions = collect(shard, round);
-        for (uint32_t i = 0; i < shard->request_count; i++) {
-            struct request *request = &shard->requests[i];
-            if (request->staged && shard->state[request->partition] == PARTITION_HOME)
-                partition_prefetch_item(shard->node->partitions[request->partition], &request->key);
-        }
+        prefetch(shard, partition_prefetch_bucket);
+        prefetch(shard, partition_prefetch_item);
         for (uint32_t i = 0; i < shard->request_count; i++) execute(shard, &shard->requests[i]);
         meter_round_end(shard);
         for (int i = 0; i < sessions; i++) settle(shard, round[i]);

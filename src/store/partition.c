@@ -109,6 +109,11 @@ __attribute__((always_inline)) static inline bool key_matches(void *context, sla
            bytes_equal(item_key_bytes(item), key->name.ptr, key->name.len);
 }
 
+void partition_prefetch_directory(struct partition *partition, const struct key *key)
+{
+    table_prefetch_directory(&partition_keyspace(partition, key->db)->table, &partition->slab, key->hash);
+}
+
 void partition_prefetch_bucket(struct partition *partition, const struct key *key)
 {
     table_prefetch(&partition_keyspace(partition, key->db)->table, &partition->slab, key->hash);

@@ -116,7 +116,9 @@ struct entry {
     struct key key;
 };
 
-/* Warms the caches for a look-up that follows soon: first the bucket, then (next stage) the item. */
+/* Warm the caches for a look-up that follows soon, each a stage after the one before: first the directory, then the
+ * bucket, then the item. */
+void partition_prefetch_directory(struct partition *partition, const struct key *key);
 void partition_prefetch_bucket(struct partition *partition, const struct key *key);
 void partition_prefetch_item(struct partition *partition, const struct key *key);
 

@@ -150,6 +150,16 @@ static inline uint32_t table_home(struct table_segment segment, uint64_t hash)
 /* A function that does nothing but prefetch counts as pure, and gcc 12 drops calls of such: the empty asm keeps it. */
 #define TABLE_KEEP_PREFETCH() __asm__ volatile("" ::: )
 
+/* Stage 0: asks for the directory's line. */
+static inline void table_prefetch_directory(const struct table *table, const struct slab *slab, uint64_t hash)
+{
+    if (table->depth) {
+        const struct table_segment *directory = slab_ptr(slab, table->directory);
+        __builtin_prefetch(&directory[hash >> (64 - table->depth)]);
+    }
+    TABLE_KEEP_PREFETCH();
+}
+
 /* Stage 1: asks for the bucket's line. */
 static inline void table_prefetch(const struct table *table, const struct slab *slab, uint64_t hash)
 {
