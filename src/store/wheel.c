@@ -1,14 +1,15 @@
 /* The timing wheel of wheel.h.
  *
  * Position of a time t at level L is the slot of bits [6L, 6L+6) of t, where L is the highest level at which t differs
- * from now: all bits above agree, so slots of one level are never ambiguous. Moving now past a boundary of level L
- * empties the slot of level L that now enters into lower levels.
+ * from now: all bits above agree, so slots of one level are never ambiguous. The top level alone goes round: it holds the
+ * 63 slots that come after now's, whatever the bits above. Moving now past a boundary of level L empties the slot of
+ * level L that now enters into lower levels.
  */
 #include "store/wheel.h"
 
 #define LEVEL_BITS  6
 #define FIRST_LOOKS 32 /* items of one slot that wheel_first compares */
-#define HORIZON_MS (1LL << (LEVEL_BITS * WHEEL_LEVELS))
+#define TOP_SHIFT  (LEVEL_BITS * (WHEEL_LEVELS - 1))
 
 static slab_handle *slots_of(const struct wheel *wheel, struct slab *slab)
 {
@@ -31,10 +32,10 @@ static unsigned slot_for(const struct wheel *wheel, int64_t time_ms)
 {
     if (time_ms < wheel->now_ms) time_ms = wheel->now_ms;
     uint64_t differ = (uint64_t)(time_ms ^ wheel->now_ms);
-    if (differ >= (uint64_t)HORIZON_MS) {
-        /* Beyond the wheel: the top-level slot that is entered last; it is filed again from there. */
-        unsigned last = (unsigned)(((wheel->now_ms >> (LEVEL_BITS * (WHEEL_LEVELS - 1))) - 1) & 63);
-        return (WHEEL_LEVELS - 1) * 64 + last;
+    if (differ >> TOP_SHIFT) {
+        int64_t here = wheel->now_ms >> TOP_SHIFT, there = time_ms >> TOP_SHIFT;
+        if (there > here + 63) there = here + 63; /* beyond the wheel: it is filed again from there */
+        return (WHEEL_LEVELS - 1) * 64 + (unsigned)(there & 63);
     }
     unsigned level = differ ? (63u - (unsigned)__builtin_clzll(differ)) / LEVEL_BITS : 0;
     return level * 64 + (unsigned)((time_ms >> (LEVEL_BITS * level)) & 63);
@@ -129,9 +130,18 @@ slab_handle wheel_first(const struct wheel *wheel, struct slab *slab)
     return 0;
 }
 
+/* Did wheel_pop run out of steps while it spread a slot? What is left in it may be due before all at lower levels. */
+static bool is_half_spread(const struct wheel *wheel)
+{
+    for (unsigned level = 1; level < WHEEL_LEVELS; level++)
+        if (wheel->occupied[level] >> ((wheel->now_ms >> (LEVEL_BITS * level)) & 63) & 1) return true;
+    return false;
+}
+
 int64_t wheel_next_ms(const struct wheel *wheel)
 {
     if (!wheel->count) return INT64_MAX;
+    if (is_half_spread(wheel)) return wheel->now_ms;
     for (unsigned level = 0; level < WHEEL_LEVELS; level++) {
         unsigned shift = LEVEL_BITS * level;
         unsigned here = (unsigned)((wheel->now_ms >> shift) & 63);
@@ -141,11 +151,10 @@ int64_t wheel_next_ms(const struct wheel *wheel)
         int64_t start = ((wheel->now_ms >> shift) + distance) << shift;
         return start > wheel->now_ms ? start : wheel->now_ms;
     }
-    /* Only top-level slots behind now: beyond the horizon, looked at when the top level wraps. */
-    unsigned top = LEVEL_BITS * (WHEEL_LEVELS - 1);
-    unsigned here = (unsigned)((wheel->now_ms >> top) & 63);
+    /* The top level goes round. */
+    unsigned here = (unsigned)((wheel->now_ms >> TOP_SHIFT) & 63);
     unsigned first = (unsigned)__builtin_ctzll(wheel->occupied[WHEEL_LEVELS - 1]);
-    return ((wheel->now_ms >> top) + (int64_t)((first - here) & 63)) << top;
+    return ((wheel->now_ms >> TOP_SHIFT) + (int64_t)((first - here) & 63)) << TOP_SHIFT;
 }
 
 /* Where the item has to be filed now: its deadline is exact for keys; hashes are filed by their holder, who gives the
