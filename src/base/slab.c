@@ -240,6 +240,27 @@ static uint32_t count_dirty(const struct slab_state *state, uint32_t run, uint32
     return dirty;
 }
 
+/* ---- bitmaps of mixed pages ---- */
+
+static unsigned map_next(const uint64_t map[8], unsigned from, bool set)
+{
+    while (from < PAGE_UNITS) {
+        uint64_t word = set ? map[from >> 6] : ~map[from >> 6];
+        word &= ~0ull << (from & 63);
+        if (word) return (from & ~63u) + (unsigned)__builtin_ctzll(word);
+        from = (from | 63) + 1;
+    }
+    return PAGE_UNITS;
+}
+
+static void map_fill(uint64_t map[8], unsigned from, unsigned count, bool set)
+{
+    for (unsigned i = from; i < from + count; i++) {
+        CHECK(((map[i >> 6] >> (i & 63)) & 1) != set); /* a double free stops here */
+        map[i >> 6] ^= 1ull << (i & 63);
+    }
+}
+
 /* ---- page runs ---- */
 
 /* Makes [top, top + pages) usable; entries of fresh pages start clean. */
@@ -251,6 +272,10 @@ static void top_extend(struct slab *slab, uint32_t pages)
         struct page *table = (struct page *)(slab->base + (size_t)state->page_limit * PAGE_BYTES);
         memcpy(table, state->early, state->top * sizeof(struct page));
         state->pages = table;
+        unsigned from = offsetof(struct slab_state, early) / 8, units = sizeof(state->early) / 8;
+        map_fill(state->mixed_map, from, units, false); /* objects may have the place */
+        POISON(state->early, sizeof(state->early));
+        state->pages[0].free = NO_SLOT;
     }
     memset(&state->pages[state->top], 0, pages * sizeof(struct page));
     state->top = top;
@@ -388,25 +413,6 @@ static void large_free(struct slab *slab, slab_handle handle, size_t size)
 }
 
 /* ---- mixed pages ---- */
-
-static unsigned map_next(const uint64_t map[8], unsigned from, bool set)
-{
-    while (from < PAGE_UNITS) {
-        uint64_t word = set ? map[from >> 6] : ~map[from >> 6];
-        word &= ~0ull << (from & 63);
-        if (word) return (from & ~63u) + (unsigned)__builtin_ctzll(word);
-        from = (from | 63) + 1;
-    }
-    return PAGE_UNITS;
-}
-
-static void map_fill(uint64_t map[8], unsigned from, unsigned count, bool set)
-{
-    for (unsigned i = from; i < from + count; i++) {
-        CHECK(((map[i >> 6] >> (i & 63)) & 1) != set); /* a double free stops here */
-        map[i >> 6] ^= 1ull << (i & 63);
-    }
-}
 
 /* A free stretch of `units` in a mixed page (64-byte aligned when the size is a multiple of 64), or
  * PAGE_UNITS. */
