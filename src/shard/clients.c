@@ -156,7 +156,7 @@ void clients_close(struct shard *shard, struct session *s)
     if (s->flags & SESSION_CLOSING) return;
     s->flags |= SESSION_CLOSING;
     stop_waiting(shard, s);
-    if (s->conn) io_close(s->conn);
+    if (s->conn && !s->detaching) io_close(s->conn); /* a detached one is discarded when its socket is in hand */
 }
 
 /* Watched keys are given up like UNWATCH does it: with their partitions held. */
@@ -181,6 +181,16 @@ static bool give_up_watches(struct shard *shard, struct session *s)
     return true;
 }
 
+/* What a session of some size held is free at once for keys, not at the next cron. */
+#define FREED_NOTED_BYTES 65536
+
+static void uncount_memory(struct shard *shard, uint64_t bytes)
+{
+    if (bytes < FREED_NOTED_BYTES) return;
+    shard->client_bytes -= bytes < shard->client_bytes ? bytes : shard->client_bytes;
+    memory_sum(shard);
+}
+
 void clients_release_if_done(struct shard *shard, struct session *s)
 {
     /* A tail that is left then is half a command: the rest will not come. */
@@ -188,7 +198,10 @@ void clients_release_if_done(struct shard *shard, struct session *s)
     if (s->flags & SESSION_PEER_END && idle && !(s->flags & SESSION_CLOSING) && session_output_bytes(s) == 0)
         clients_close(shard, s);
     if (!(s->flags & SESSION_CLOSED) || s->flags & (SESSION_READY | SESSION_OUTPUT) || s == shard->executing) return;
+    /* All have answered, but it was closed before it could look. */
+    if (s->scatter && s->scatter->answered == s->scatter->count) scatter_free(s);
     if (s->inflight || s->scatter || s->input || !give_up_watches(shard, s)) return;
+    uncount_memory(shard, session_memory(s));
     unlink_session(shard, s);
     bool counted = s->id != 0;
     session_destroy(s);
@@ -199,9 +212,10 @@ void clients_closed(struct shard *shard, struct session *s)
 {
     s->conn = NULL;
     s->flags |= SESSION_CLOSED | SESSION_CLOSING;
+    uncount_memory(shard, s->sending_capacity);
     free(s->sending);
     s->sending = NULL;
-    s->sending_len = 0;
+    s->sending_len = s->sending_capacity = 0;
     clients_release_if_done(shard, s);
 }
 
@@ -348,12 +362,24 @@ void clients_detach_if_quiet(struct shard *shard, struct session *s)
     io_detach(s->conn);
 }
 
+/* It was closed on its way out. */
+static void discard(struct shard *shard, struct session *s)
+{
+    io_discard(shard->io, s->moving_socket);
+    s->moving_socket = IO_SOCKET_NONE;
+    s->flags |= SESSION_CLOSED;
+    clients_release_if_done(shard, s);
+}
+
 /* IO_DETACHED: the session goes with its socket. Without a credit it is tried again from cron. */
 void clients_detached(struct shard *shard, struct session *s, io_socket socket)
 {
     s->conn = NULL;
     s->moving_socket = socket;
-    clients_ship(shard, s);
+    if (s->flags & SESSION_CLOSING)
+        discard(shard, s);
+    else
+        clients_ship(shard, s);
 }
 
 bool clients_ship(struct shard *shard, struct session *s)
@@ -409,7 +435,10 @@ void clients_cron(struct shard *shard)
         next = s->all_next;
         shard->client_bytes += session_memory(s);
         if (s->moving_socket != IO_SOCKET_NONE) {
-            clients_ship(shard, s);
+            if (s->flags & SESSION_CLOSING)
+                discard(shard, s);
+            else
+                clients_ship(shard, s);
             continue;
         }
         if (s->flags & SESSION_MOVING) clients_detach_if_quiet(shard, s);

@@ -9,6 +9,7 @@
 
 #include <stdlib.h>
 #include "shard/internal.h"
+#include "store/watch.h"
 
 struct question {
     unsigned parts;
@@ -26,7 +27,6 @@ static void count_sessions(const struct shard *shard, struct report_numbers *out
         out->clients++;
         out->clients_blocked += s->block == SESSION_WAITS_PAUSE;
         out->clients_watching += s->watch_count > 0;
-        out->watched_keys += s->watch_count;
         out->client_bytes += session_memory(s);
         if (input > most->input_buffer) most->input_buffer = input;
         if (output > most->output_buffer) most->output_buffer = output;
@@ -49,7 +49,10 @@ static void count_partitions(const struct shard *shard, const struct question *q
         if (!counts(shard, question, p, &live)) continue;
         const struct partition *partition = shard->node->partitions[p];
         out->data_bytes += live ? partition_memory(partition) : shard->partition_bytes[p];
-        if (live) out->held_bytes += partition->slab.held_bytes;
+        if (live) {
+            out->held_bytes += partition->slab.held_bytes;
+            out->watched_keys += watch_count(partition->watches);
+        }
         for (int db = 0; db < shard->config.databases; db++) {
             const struct keys_when_lent *lent = &shard->keys_when_lent[db][p];
             struct report_database *to = &databases[db];
@@ -165,6 +168,7 @@ static void write_part(struct shard *shard, void *argument, struct scatter_part 
     numbers.cpu_us = (uint64_t)(usage.thread_user_us + usage.thread_system_us);
     struct report_most most = {.turn_commands = shard->turn_most_commands, .turn_us = shard->turn_most_us};
     count_sessions(shard, &numbers, &most);
+    numbers.clients_of_node = shard->index == 0 ? shard->client_count : 0;
     count_partitions(shard, question, &numbers, databases);
     shard->client_bytes = numbers.client_bytes;
     memory_sum(shard); /* the node's budget is up to date when all have answered */

@@ -122,6 +122,11 @@ void watch_each(struct watch_table *table, uint8_t db,
     }
 }
 
+uint64_t watch_count(const struct watch_table *table)
+{
+    return table ? table->count : 0;
+}
+
 void watch_destroy(struct watch_table *table)
 {
     if (!table) return;

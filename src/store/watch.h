@@ -24,6 +24,7 @@ void watch_touch(struct watch_table *table, struct slice key, uint64_t hash, uin
 /* Calls back for every watched key of a database (FLUSHDB, SWAPDB decide key by key). */
 void watch_each(struct watch_table *table, uint8_t db,
                 void (*visit)(void *context, struct slice key, uint64_t hash, uint64_t *token), void *context);
+uint64_t watch_count(const struct watch_table *table); /* keys, each once; 0 for NULL */
 void watch_destroy(struct watch_table *table);
 
 #endif

@@ -100,7 +100,7 @@ static void server(struct info *info)
 static void clients(struct info *info)
 {
     const struct report_numbers *total = &info->report->total;
-    info_number(info, "connected_clients", total->clients);
+    info_number(info, "connected_clients", total->clients_of_node);
     info_line(info, "cluster_connections:0");
     info_number(info, "maxclients", (uint64_t)info->config->maxclients);
     info_number(info, "client_recent_max_input_buffer", info->report->most.input_buffer);
