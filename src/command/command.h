@@ -8,7 +8,8 @@
  * Rules
  *  1. Bad input gets Redis's exact error text and leaves everything as it was: validate all arguments and types first,
  *     reserve (mutators do), then change.
- *  2. VALUE_NO_MEMORY from a mutator: reply with command_out_of_memory(ctx).
+ *  2. VALUE_NO_MEMORY from a mutator: reply with command_out_of_memory(ctx). Everything is as it was then, except that a
+ *     command which sets several elements one by one may have set some; its records say which (store_memory_test.c).
  *  3. Deadlines are absolute milliseconds; the time is ctx->now_ms, never a clock.
  *  4. argv slices point into the request; they live until the handler returns.
  *

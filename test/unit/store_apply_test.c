@@ -130,7 +130,7 @@ static void run_seed(uint64_t seed, int commands, unsigned many, size_t value_ma
             random_line(&g, &line, false);
             node_run(origin, &line);
         }
-        if (i % 500 == 499) {
+        if (i % 50 == 49) {
             node_expire_all(origin);
             replay(applier, origin, copy, &at);
             assert_same(origin, copy);

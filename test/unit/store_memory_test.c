@@ -9,8 +9,8 @@
 
 #include "store/apply.h"
 
-static const char *const stepwise[] = {"SADD",    "ZADD",     "HSET",       "HMSET",     "MSET",  "MSETNX",
-                                       "HEXPIRE", "HPEXPIRE", "HPEXPIREAT", "HEXPIREAT", "HGETEX"};
+static const char *const stepwise[] = {"SADD",    "ZADD",     "HSET",       "HMSET",     "MSET",   "MSETNX",
+                                       "HEXPIRE", "HPEXPIRE", "HPEXPIREAT", "HEXPIREAT", "HGETEX", "HSETEX"};
 
 static bool is_stepwise(const struct line *line)
 {

@@ -283,6 +283,8 @@ static const char *const writes[] = {
     "HGETDEL $H FIELDS 2 $m $m",
     "HSETEX $H PX $p FIELDS 1 $m $v",
     "HSETEX $H KEEPTTL FIELDS 1 $m $v",
+    "HSETEX $H KEEPTTL FIELDS 3 $m $v $m $v $m $v",
+    "HPEXPIREAT $H $P FIELDS 4 $m $m $m $m",
     "HSETEX $H FNX FIELDS 1 $m $v",
 };
 
@@ -479,7 +481,7 @@ __attribute__((unused)) static const char *line_text(const struct line *line)
 
 struct comparison {
     struct partition *other;
-    uint64_t keys, entry_bytes;
+    uint64_t keys, expires, timed_hashes, entry_bytes;
     uint8_t db;
 };
 
@@ -589,9 +591,11 @@ static void add_entry_bytes(void *context, struct entry *entry)
     struct comparison *c = context;
     c->entry_bytes += entry_memory(entry) - 6;
     c->keys++;
+    c->expires += item_deadline(entry->item) != ITEM_NO_DEADLINE;
+    c->timed_hashes += item_type(entry->item) == ITEM_HASH && hash_earliest_ms(&entry->value) != INT64_MAX;
 }
 
-/* What a partition says it uses is what its keys, tables and wheel take. */
+/* What a partition says it uses is what its keys, tables and wheel take; its counts are right. */
 static void assert_accounted(struct store_node *node)
 {
     for (int p = 0; p < PARTITION_COUNT; p++) {
@@ -603,6 +607,8 @@ static void assert_accounted(struct store_node *node)
             do cursor = partition_scan(partition, db, cursor, add_entry_bytes, &c);
             while (cursor);
             assert_int_equal(c.keys, partition_keys(partition, db)); /* nothing may be due and not gone */
+            assert_int_equal(c.expires, partition_expires(partition, db)); /* P4, P5 */
+            assert_int_equal(c.timed_hashes, partition_timed_hashes(partition, db));
             expected += c.entry_bytes + partition_table_bytes(partition, db);
         }
         assert_int_equal(expected, partition_memory(partition));
