@@ -15,8 +15,8 @@
 
 #include <stdlib.h>
 
+#include "command/hash.h"
 #include "store/build.h"
-#include "types/hash.h"
 #include "types/list.h"
 #include "types/set.h"
 #include "types/zset.h"
@@ -243,8 +243,7 @@ static bool look_up(struct sort *sort, struct slice pattern, struct slice elemen
     if (!found) return false;
     if (field.ptr) {
         struct hash_field held;
-        if (item_type(entry.item) != ITEM_HASH || !hash_find(&entry.value, field, &held)) return false;
-        if (hash_field_is_due(&held, ctx->now_ms)) return false;
+        if (item_type(entry.item) != ITEM_HASH || !hash_get(ctx, &entry, field, &held)) return false;
         *value = held.value;
         return true;
     }
