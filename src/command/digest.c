@@ -7,6 +7,7 @@
 #include "types/hash.h"
 #include "types/list.h"
 #include "types/set.h"
+#include "types/stream.h"
 #include "types/zset.h"
 
 static void blend(uint8_t digest[SHA1_BYTES], const void *data, size_t len)
@@ -83,6 +84,21 @@ static void take_hash(uint8_t digest[SHA1_BYTES], const struct value *hash)
     }
 }
 
+static void take_stream(uint8_t digest[SHA1_BYTES], const struct value *stream)
+{
+    struct stream_iter iter;
+    struct stream_entry entry;
+    char id[STREAM_ID_TEXT_MAX];
+    stream_iter_seek(stream, (struct stream_id){0}, false, &iter);
+    while (stream_iter_next(&iter, &entry)) {
+        size_t len = stream_id_format(id, entry.id);
+        *(char *)memchr(id, '-', len) = '.'; /* so it is there */
+        mix(digest, id, len);
+        for (uint32_t n = stream_fields_count(&entry.fields); n > 0; n--)
+            mix_slice(digest, stream_fields_take(&entry.fields));
+    }
+}
+
 /* Redis's numbers of the types. */
 static const uint8_t type_number[ITEM_TYPE_COUNT] = {
     [ITEM_STRING] = 0, [ITEM_LIST] = 1, [ITEM_SET] = 2, [ITEM_ZSET] = 3, [ITEM_HASH] = 4, [ITEM_STREAM] = 6};
@@ -98,6 +114,7 @@ void digest_value(uint8_t digest[SHA1_BYTES], const struct entry *entry)
     case ITEM_SET: take_set(digest, &entry->value); break;
     case ITEM_ZSET: take_zset(digest, &entry->value); break;
     case ITEM_HASH: take_hash(digest, &entry->value); break;
+    case ITEM_STREAM: take_stream(digest, &entry->value); break;
     default: CHECK(!"a type that can be stored");
     }
     if (item_deadline(entry->item) != ITEM_NO_DEADLINE) blend(digest, "!!expire!!", 10);

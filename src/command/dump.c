@@ -15,6 +15,10 @@ void cmd_dump(struct command_context *ctx)
         reply_null(ctx->reply);
         return;
     }
+    if (!rdb_object_is_writable(&entry)) {
+        reply_error(ctx->reply, "ERR values of streams cannot be dumped yet");
+        return;
+    }
     char *payload = rdb_object_dump_as(&entry, true, &len);
     if (payload == NULL)
         command_out_of_memory(ctx);

@@ -123,9 +123,10 @@ static void debug_object(struct command_context *ctx)
 {
     struct entry entry;
     if (!open_key(ctx, &entry)) return;
-    size_t len;
-    char *payload = rdb_object_dump(&entry, &len), line[256];
-    if (!payload) {
+    size_t len = 1 + RDB_FOOTER_SIZE;
+    char *payload = NULL, line[256];
+    if (rdb_object_is_writable(&entry)) payload = rdb_object_dump(&entry, &len);
+    if (!payload && rdb_object_is_writable(&entry)) {
         command_out_of_memory(ctx);
         return;
     }

@@ -49,7 +49,7 @@ enum record_op {
     RECORD_LIST_SET,        /* index, value */
     RECORD_LIST_REMOVE,     /* index (negative from the tail), count */
     RECORD_STREAM_APPEND,   /* id (16 bytes), packed fields */
-    RECORD_STREAM_REMOVE,   /* id */
+    RECORD_STREAM_REMOVE,   /* id, 1: deleted by its ID, 0: trimmed */
     RECORD_FLUSH,           /* the whole keyspace of this partition; no key */
     RECORD_SWAP,            /* the other keyspace id: db -> keyspace mapping swapped; no key */
     RECORD_OP_COUNT

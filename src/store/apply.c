@@ -6,6 +6,7 @@
 #include "store/mutate_hash.h"
 #include "store/mutate_list.h"
 #include "store/mutate_set.h"
+#include "store/mutate_stream.h"
 #include "store/mutate_zset.h"
 #include "store/rdb_entry.h"
 
@@ -51,6 +52,8 @@ static const struct form {
     [RECORD_LIST_INSERT] = {true, 2, {INT, ANY}},
     [RECORD_LIST_SET] = {true, 2, {INT, ANY}},
     [RECORD_LIST_REMOVE] = {true, 2, {INT, INT}},
+    [RECORD_STREAM_APPEND] = {true, 2, {sizeof(struct stream_id), ANY}},
+    [RECORD_STREAM_REMOVE] = {true, 2, {sizeof(struct stream_id), INT}},
     [RECORD_FLUSH] = {true, 0, {0}},
     [RECORD_SWAP] = {true, 1, {INT}},
 };
@@ -230,6 +233,22 @@ static enum apply_result apply_list(struct entry *entry, const struct record *re
     return APPLY_DONE;
 }
 
+/* ---- streams ---- */
+
+static enum apply_result apply_stream(struct entry *entry, const struct record *record)
+{
+    struct stream_id id, last = {0};
+    memcpy(&id, record->args[0].ptr, sizeof id);
+    if (entry->item && item_type(entry->item) != ITEM_STREAM) return APPLY_CORRUPT;
+    if (record->op == RECORD_STREAM_REMOVE) {
+        if (!entry->item) return APPLY_CORRUPT;
+        return mutate_stream_remove(entry, id, record_arg_int(record, 1) != 0) ? APPLY_DONE : APPLY_CORRUPT;
+    }
+    if (entry->item) last = stream_last_id(&entry->value);
+    if (stream_id_compare(id, last) <= 0 || !stream_fields_check(record->args[1])) return APPLY_CORRUPT;
+    return of_value(mutate_stream_append_packed(entry, id, record->args[1]));
+}
+
 /* ---- dispatch ---- */
 
 static enum apply_result apply_to_key(struct partition *partition, const struct record *record, uint8_t db)
@@ -253,6 +272,8 @@ static enum apply_result apply_to_key(struct partition *partition, const struct 
     case RECORD_LIST_INSERT:
     case RECORD_LIST_SET:
     case RECORD_LIST_REMOVE: return apply_list(&entry, record);
+    case RECORD_STREAM_APPEND:
+    case RECORD_STREAM_REMOVE: return apply_stream(&entry, record);
     default: return apply_hash(&entry, record);
     }
 }

@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include "base/number.h"
+#include "store/mutate_stream.h"
 #include "store/rdb_entry.h"
 #include "store/watch.h"
 
@@ -42,6 +43,10 @@ void mutate_key_stored(struct entry *entry)
 {
     if (LIKELY(!entry->partition->env->record_sink)) {
         entry_emit(entry, RECORD_KEY_STORE, NULL, 0);
+        return;
+    }
+    if (item_type(entry->item) == ITEM_STREAM) {
+        mutate_stream_emit_whole(entry); /* has no serialised form yet */
         return;
     }
     /* All that is there: fields that are due leave by a record of their own. */

@@ -10,7 +10,7 @@
  *  P1  Only the holder touches a partition: every mutator and entry_find checks `partition->env == the
  * caller's`. P2  A key whose deadline has passed is never returned: entry_find deletes it (and emits the
  * record) or hides it. P3  An empty collection does not exist: entry_close deletes a collection that became
- * empty. P4  keyspaces[k].expires == number of its items with a deadline.
+ * empty; but a stream may be empty. P4  keyspaces[k].expires == number of its items with a deadline.
  *  P5  keyspaces[k].timed_hashes == number of its hashes with a field that has a deadline.
  *
  * An empty partition costs less than 4 KiB. Tests: test/unit/store_*_test.c.
@@ -134,7 +134,7 @@ size_t entry_string_len(const struct entry *entry);
 const char *entry_encoding(const struct entry *entry);
 /* Bytes that this key costs (MEMORY USAGE). */
 size_t entry_memory(const struct entry *entry);
-/* Elements of a collection (0 never happens, P3), 1 for a string. */
+/* Elements of a collection (0 happens for streams only, P3), 1 for a string. */
 uint64_t entry_count(const struct entry *entry);
 
 /* ---- iteration ---- */

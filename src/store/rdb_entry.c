@@ -295,7 +295,7 @@ static int reload_key(struct partition *partition, struct slice name, uint8_t db
 {
     struct entry entry;
     struct key key = {.name = name, .hash = key_hash(partition->env, name), .db = db};
-    if (!entry_find(&entry, partition, &key)) return RDB_OK;
+    if (!entry_find(&entry, partition, &key) || !rdb_object_is_writable(&entry)) return RDB_OK;
     size_t len;
     char *payload = rdb_object_dump(&entry, &len);
     if (payload == NULL) return RDB_NO_MEMORY;

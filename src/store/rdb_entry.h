@@ -11,7 +11,13 @@
  * it is lower. Memory: w->failed. */
 void rdb_object_write(struct rdb_writer *w, const struct entry *entry, uint16_t *version);
 
-/* The value as DUMP gives it, footer included: malloc'ed, NULL without memory. */
+/* Streams have no serialised form yet. */
+static inline bool rdb_object_is_writable(const struct entry *entry)
+{
+    return item_type(entry->item) != ITEM_STREAM;
+}
+
+/* The value, which is writable, as DUMP gives it, footer included: malloc'ed, NULL without memory. */
 char *rdb_object_dump(const struct entry *entry, size_t *len);
 char *rdb_object_dump_as(const struct entry *entry, bool compress, size_t *len); /* LZF where it helps */
 
@@ -23,7 +29,7 @@ int rdb_object_restore(struct entry *entry, struct slice payload, int64_t deadli
  * so that Redis loses it by RESTORE): RECORD_KEY_STORE. */
 int rdb_object_restore_exact(struct entry *entry, struct slice payload, int64_t deadline_ms);
 
-/* Writes every key of the partition out and reads it back in, one by one. RDB_OK, or the first failure (the
+/* Writes every writable key of the partition out and reads it back in, one by one. RDB_OK, or the first failure (the
  * keys are complete all the same). */
 int rdb_partition_reload(struct partition *partition);
 
