@@ -1,4 +1,5 @@
-/* Random members of sets: SRANDMEMBER and SPOP. Compared with a real Redis by test/blackbox/hash_set_test.py. */
+/* Random members of sets: SRANDMEMBER and SPOP. Compared with a real Redis by test/blackbox/hash_set_test.py.
+ */
 #include "command/command.h"
 #include "command/sample.h"
 #include "store/mutate_set.h"
