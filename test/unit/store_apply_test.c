@@ -169,13 +169,13 @@ static uint64_t setting(const char *name, uint64_t otherwise)
 static void test_small_values(void **state)
 {
     uint64_t first = setting("SEED", 1);
-    for (uint64_t seed = first; seed < first + setting("SEEDS", 6); seed++) run_seed(seed, 12000, 40, 200);
+    for (uint64_t seed = first; seed < first + setting("SEEDS", 20); seed++) run_seed(seed, 12000, 40, 200);
 }
 
 static void test_large_values(void **state)
 {
     uint64_t first = setting("SEED", 1);
-    for (uint64_t seed = first; seed < first + setting("SEEDS", 6); seed++)
+    for (uint64_t seed = first; seed < first + setting("SEEDS", 20); seed++)
         run_seed(seed + 500000, 4000, 300, 5000);
 }
 
