@@ -4,8 +4,8 @@
 
 #include <string.h>
 
-#define JOIN_MAX      460 /* siblings of so many items together become one segment again (a split leaves ~700) */
-#define SPREAD_MIN    32 /* no deeper than where segments would hold so few on average: invariant 3 */
+#define JOIN_MAX      460 /* siblings with so many items together are joined (a split leaves ~700) */
+#define SPREAD_MIN    32  /* no deeper than where segments would hold so few on average: invariant 3 */
 #define DIRECTORY_LEN (sizeof(struct table_segment) + sizeof(uint32_t))
 
 /* Buckets of a segment, in the order of its growth, and how many of them are stash. The last ones fill pages

@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 """Hashes (with field deadlines) and sets against a real server: every corner of the argument checks, then random
-command lines, in RESP2 and RESP3; every reply must be the same. Then, without one: random members and fields are fair, distinct
-and complete in all forms; fields die on time; large collections survive growing and shrinking under a scan.
+command lines, in RESP2 and RESP3; every reply must be the same. Then, without one: random members and fields are
+fair, distinct and complete in all forms; fields die on time; large collections survive growing and shrinking under
+a scan.
 
 Deadlines are far away or absolute, so that the clock does not matter to the comparison.
 """
@@ -566,7 +567,8 @@ class Lines:
             return self.many()
         else:
             line = self.one([['DEL', self.key()], ['OBJECT', 'ENCODING', self.key()], ['TYPE', self.key()],
-                             ['COPY', self.key(), self.key()], ['RENAME', self.key(), self.key()], ['SET', 'string', 'x']])
+                             ['COPY', self.key(), self.key()], ['RENAME', self.key(), self.key()],
+                             ['SET', 'string', 'x']])
         cut = len(line) > 2 and line[0] not in ('SPOP', 'SRANDMEMBER', 'HRANDFIELD') and self.r.random() < 0.02
         return line[:-1] if cut else line
 
