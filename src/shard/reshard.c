@@ -217,11 +217,14 @@ static void end_actors(struct shard *shard, uint16_t from, uint16_t to)
 static void finish(struct shard *shard)
 {
     struct reshard *reshard = shard->reshard;
+    uint16_t count = reshard->to;
     shard->reshard = NULL;
-    atomic_store(&shard->node->resharding, false);
-    for (uint16_t i = 0; i < reshard->to; i++) /* somebody waits for this, on any shard */
-        io_wake(shard->node->shards[i]->io);
     free(reshard);
+    /* A change that was ordered meanwhile? */
+    if (shard->config.shards != count && reshard_begin(shard, (uint16_t)shard->config.shards)) return;
+    atomic_store(&shard->node->resharding, false);
+    for (uint16_t i = 0; i < count; i++) /* somebody waits for this, on any shard */
+        io_wake(shard->node->shards[i]->io);
 }
 
 static void log_stop(struct shard *shard)
@@ -275,15 +278,17 @@ void reshard_message(struct shard *shard, const struct message *message)
     if (--shard->reshard->waiting == 0) advance(shard);
 }
 
-/* Begins; shard 0 only. False: one is under way, or no memory or thread for new actors. */
+/* Begins; shard 0 only. While one is under way it goes on: its end looks at the config again. False: no memory or thread
+ * for new actors. */
 bool reshard_begin(struct shard *shard, uint16_t count)
 {
     CHECK(shard->index == 0);
-    if (shard->reshard) return false;
+    if (shard->reshard) return true;
     if (count == shard->shard_count) {
         atomic_store(&shard->node->resharding, false);
         return true;
     }
+    atomic_store(&shard->node->resharding, true);
     struct reshard *reshard = calloc(1, sizeof *reshard);
     if (reshard) {
         reshard->from = shard->shard_count;
