@@ -17,8 +17,8 @@ _Noreturn void check_failed(const char *expression, const char *file, int line);
 #define DCHECK(e) ((void)sizeof(!!(e)))
 #endif
 
-#define LIKELY(e)   __builtin_expect(!!(e), 1)
-#define UNLIKELY(e) __builtin_expect(!!(e), 0)
+#define LIKELY(e)    __builtin_expect(!!(e), 1)
+#define UNLIKELY(e)  __builtin_expect(!!(e), 0)
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 
 #endif

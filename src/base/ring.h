@@ -1,12 +1,13 @@
-/* ring: a bounded single-producer/single-consumer queue of 64-byte messages; the only thing two threads share.
+/* ring: a bounded single-producer/single-consumer queue of 64-byte messages; the only thing two threads
+ * share.
  *
  *   producer: ring_reserve -> fill -> (more) -> ring_publish once per turn -> wake the consumer if it sleeps
  *   consumer: ring_peek -> handle -> ring_release (slots may be reused from here on)
  *
- * Invariants: R1 head <= tail <= head + capacity. R2 a slot is written only between reserve and publish, read only between
- * peek and release. R3 the payload of a published message belongs to the consumer.
- * Each side caches the other's index, so an idle check costs one shared load. Model: test/spin/ring.pml.
- * Tests: test/unit/ring_test.c (two threads, under ThreadSanitizer).
+ * Invariants: R1 head <= tail <= head + capacity. R2 a slot is written only between reserve and publish, read
+ * only between peek and release. R3 the payload of a published message belongs to the consumer. Each side
+ * caches the other's index, so an idle check costs one shared load. Model: test/spin/ring.pml. Tests:
+ * test/unit/ring_test.c (two threads, under ThreadSanitizer).
  */
 #ifndef WEFT_BASE_RING_H
 #define WEFT_BASE_RING_H
@@ -86,7 +87,8 @@ static inline void ring_release(struct ring *ring)
     uint32_t head = atomic_load_explicit(&ring->head, memory_order_relaxed);
     atomic_store_explicit(&ring->head, head + 1, memory_order_release);
 }
-/* For the check before sleeping: ordered after the consumer's own "I sleep" flag by a full fence of the caller. */
+/* For the check before sleeping: ordered after the consumer's own "I sleep" flag by a full fence of the
+ * caller. */
 static inline bool ring_is_empty(struct ring *ring)
 {
     return atomic_load_explicit(&ring->tail, memory_order_acquire) ==

@@ -81,7 +81,8 @@ bool command_arg_int(struct command_context *ctx, int index, int64_t *out)
 bool command_arg_range(struct command_context *ctx, int index, int64_t min, int64_t max, int64_t *out,
                        const char *error)
 {
-    if (!command_arg_int_error(ctx, index, out, error ? error : "ERR value is not an integer or out of range"))
+    if (!command_arg_int_error(ctx, index, out,
+                               error ? error : "ERR value is not an integer or out of range"))
         return false;
     if (*out >= min && *out <= max) return true;
     if (error)
@@ -89,8 +90,8 @@ bool command_arg_range(struct command_context *ctx, int index, int64_t min, int6
     else if (min == 0)
         reply_error(ctx->reply, "ERR value is out of range, must be positive");
     else
-        reply_errorf(ctx->reply, "ERR value is out of range, value must between %lld and %lld", (long long)min,
-                     (long long)max);
+        reply_errorf(ctx->reply, "ERR value is out of range, value must between %lld and %lld",
+                     (long long)min, (long long)max);
     return false;
 }
 
@@ -112,7 +113,8 @@ bool command_parse_cursor(struct slice text, uint64_t *cursor)
     uint64_t sum = 0;
     for (; i < text.len; i++) {
         unsigned digit = (unsigned)(text.ptr[i] - '0');
-        if (digit > 9 || __builtin_mul_overflow(sum, 10, &sum) || __builtin_add_overflow(sum, digit, &sum)) return false;
+        if (digit > 9 || __builtin_mul_overflow(sum, 10, &sum) || __builtin_add_overflow(sum, digit, &sum))
+            return false;
     }
     *cursor = negative ? 0 - sum : sum;
     return true;
@@ -141,14 +143,20 @@ bool command_deadline(struct command_context *ctx, int64_t amount, enum expire_u
 
 /* ---- errors ---- */
 
-void command_error_syntax(struct command_context *ctx) { reply_error(ctx->reply, "ERR syntax error"); }
+void command_error_syntax(struct command_context *ctx)
+{
+    reply_error(ctx->reply, "ERR syntax error");
+}
 
 void command_error_wrong_type(struct command_context *ctx)
 {
     reply_error(ctx->reply, "WRONGTYPE Operation against a key holding the wrong kind of value");
 }
 
-void command_error_no_such_key(struct command_context *ctx) { reply_error(ctx->reply, "ERR no such key"); }
+void command_error_no_such_key(struct command_context *ctx)
+{
+    reply_error(ctx->reply, "ERR no such key");
+}
 
 void command_error_arity(struct command_context *ctx)
 {

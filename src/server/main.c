@@ -1,4 +1,5 @@
-/* weft-server: configuration, start-up, threads, shutdown. Everything it does to the outside goes through io. */
+/* weft-server: configuration, start-up, threads, shutdown. Everything it does to the outside goes through io.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -92,7 +93,8 @@ static const char *judge_rename(void *context, struct slice from, struct slice t
     const struct config *config = ((struct reader *)context)->config;
     const struct command *container;
     if (!command_resolve_renamed(config, &from, 1, &container)) return "No such command in rename-command";
-    if (to.len && command_resolve_renamed(config, &to, 1, &container)) return "Target command name already exists";
+    if (to.len && command_resolve_renamed(config, &to, 1, &container))
+        return "Target command name already exists";
     return NULL;
 }
 
@@ -166,7 +168,8 @@ static struct node *build_node(struct server *server, const struct config *confi
     for (uint16_t i = 0; i < config->shards; i++) {
         int error = 0;
         struct io *shard_io = i == 0 ? io : io_create(server->world, &error);
-        node->shards[i] = shard_io && node_add_rings(node, i) ? shard_create(node, i, shard_io, config) : NULL;
+        node->shards[i] =
+            shard_io && node_add_rings(node, i) ? shard_create(node, i, shard_io, config) : NULL;
         if (!node->shards[i]) return NULL;
     }
     return node;

@@ -1,5 +1,5 @@
-/* Around the node: log, daemon, pid file. The log's state is the one static of the program: a log line may be due anywhere,
- * and it is set before any other thread starts. */
+/* Around the node: log, daemon, pid file. The log's state is the one static of the program: a log line may be
+ * due anywhere, and it is set before any other thread starts. */
 #include "server/server.h"
 
 #include <stdarg.h>
@@ -12,7 +12,7 @@
 
 static struct {
     struct io *io;
-    const char *path; /* NULL: stdout */
+    const char *path;  /* NULL: stdout */
     _Atomic int level; /* enum config_log; CONFIG SET changes it */
     int64_t process_id;
 } the_log = {.level = CONFIG_LOG_NOTICE};
@@ -47,9 +47,9 @@ void server_log(enum config_log level, const char *format, ...)
     int64_t ms = io_realtime_us(the_log.io) / 1000, seconds = ms / 1000;
     int year, month, day, of_day = (int)(seconds % 86400);
     civil(seconds / 86400, &year, &month, &day);
-    int n = snprintf(line, sizeof line, "%lld:M %02d %s %d %02d:%02d:%02d.%03d %c ", (long long)the_log.process_id,
-                     day, months[month - 1], year, of_day / 3600, of_day / 60 % 60, of_day % 60, (int)(ms % 1000),
-                     marks[level]);
+    int n = snprintf(line, sizeof line, "%lld:M %02d %s %d %02d:%02d:%02d.%03d %c ",
+                     (long long)the_log.process_id, day, months[month - 1], year, of_day / 3600,
+                     of_day / 60 % 60, of_day % 60, (int)(ms % 1000), marks[level]);
     va_list args;
     va_start(args, format);
     int text = vsnprintf(line + n, sizeof line - (size_t)n - 1, format, args);
@@ -63,8 +63,8 @@ void server_log(enum config_log level, const char *format, ...)
 static void log_start_lines(const struct config_arguments *arguments)
 {
     server_log(CONFIG_LOG_NOTICE, "oO0OoO0OoO0Oo weft is starting oO0OoO0OoO0Oo");
-    server_log(CONFIG_LOG_NOTICE, "weft version=%s, redis_version=%s, bits=64, pid=%lld, just started", COMMAND_WEFT_VERSION,
-               COMMAND_REDIS_VERSION, (long long)the_log.process_id);
+    server_log(CONFIG_LOG_NOTICE, "weft version=%s, redis_version=%s, bits=64, pid=%lld, just started",
+               COMMAND_WEFT_VERSION, COMMAND_REDIS_VERSION, (long long)the_log.process_id);
     if (arguments->file || arguments->options.len)
         server_log(CONFIG_LOG_NOTICE, "Configuration loaded");
     else
@@ -161,8 +161,8 @@ bool server_enter(struct config *config, struct io *io, const struct config_argu
     int64_t files = config->maxclients + FILES_SPARE, got = io_files_max(files);
     if (got < files) {
         config->maxclients = got > 2 * FILES_SPARE ? got - FILES_SPARE : FILES_SPARE;
-        server_log(CONFIG_LOG_WARNING, "Open files are limited to %lld: maxclients is now %lld", (long long)got,
-                   (long long)config->maxclients);
+        server_log(CONFIG_LOG_WARNING, "Open files are limited to %lld: maxclients is now %lld",
+                   (long long)got, (long long)config->maxclients);
     }
     return true;
 }

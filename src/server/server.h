@@ -1,5 +1,5 @@
-/* server: what start-up does around the node: log lines, daemon, pid file, directory. Main thread only, but server_log,
- * which any actor may call (one append per line). */
+/* server: what start-up does around the node: log lines, daemon, pid file, directory. Main thread only, but
+ * server_log, which any actor may call (one append per line). */
 #ifndef WEFT_SERVER_SERVER_H
 #define WEFT_SERVER_SERVER_H
 

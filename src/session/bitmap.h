@@ -9,9 +9,18 @@ struct bitmap256 {
     uint64_t words[4];
 };
 
-static inline void bitmap_add(struct bitmap256 *b, unsigned i) { b->words[i / 64] |= 1ULL << (i & 63); }
-static inline void bitmap_drop(struct bitmap256 *b, unsigned i) { b->words[i / 64] &= ~(1ULL << (i & 63)); }
-static inline bool bitmap_has(const struct bitmap256 *b, unsigned i) { return b->words[i / 64] >> (i & 63) & 1; }
+static inline void bitmap_add(struct bitmap256 *b, unsigned i)
+{
+    b->words[i / 64] |= 1ULL << (i & 63);
+}
+static inline void bitmap_drop(struct bitmap256 *b, unsigned i)
+{
+    b->words[i / 64] &= ~(1ULL << (i & 63));
+}
+static inline bool bitmap_has(const struct bitmap256 *b, unsigned i)
+{
+    return b->words[i / 64] >> (i & 63) & 1;
+}
 static inline bool bitmap_is_empty(const struct bitmap256 *b)
 {
     return !(b->words[0] | b->words[1] | b->words[2] | b->words[3]);

@@ -1,4 +1,5 @@
-/* Commands of the connection itself: PING, ECHO, SELECT, QUIT, RESET, AUTH, HELLO. They touch their own session only. */
+/* Commands of the connection itself: PING, ECHO, SELECT, QUIT, RESET, AUTH, HELLO. They touch their own
+ * session only. */
 #include "session/session.h"
 
 #include "session/password.h"
@@ -15,7 +16,10 @@ void cmd_ping(struct command_context *ctx)
         reply_status(ctx->reply, "PONG");
 }
 
-void cmd_echo(struct command_context *ctx) { reply_bulk_slice(ctx->reply, ctx->argv[1]); }
+void cmd_echo(struct command_context *ctx)
+{
+    reply_bulk_slice(ctx->reply, ctx->argv[1]);
+}
 
 void cmd_select(struct command_context *ctx)
 {
@@ -71,8 +75,9 @@ void cmd_auth(struct command_context *ctx)
         return;
     }
     if (ctx->argc == 2 && ctx->config->requirepass.len == 0) {
-        reply_error(ctx->reply, "ERR AUTH <password> called without any password configured for the default user. Are "
-                                "you sure your configuration is correct?");
+        reply_error(ctx->reply,
+                    "ERR AUTH <password> called without any password configured for the default user. Are "
+                    "you sure your configuration is correct?");
         return;
     }
     struct slice user = ctx->argc == 3 ? ctx->argv[1] : SLICE("default");
@@ -140,9 +145,10 @@ void cmd_hello(struct command_context *ctx)
     if (!parse_hello(ctx, &hello)) return;
     if (hello.auth && !authenticate(ctx, hello.user, hello.password)) return;
     if (!(s->flags & SESSION_AUTHENTICATED)) {
-        reply_error(ctx->reply, "NOAUTH HELLO must be called with the client already authenticated, otherwise the "
-                                "HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and "
-                                "select the RESP protocol version at the same time");
+        reply_error(ctx->reply,
+                    "NOAUTH HELLO must be called with the client already authenticated, otherwise the "
+                    "HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and "
+                    "select the RESP protocol version at the same time");
         return;
     }
     if (hello.named) session_set_text(&s->name, hello.name);

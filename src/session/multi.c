@@ -1,5 +1,6 @@
-/* Transactions: the queue of MULTI, watched keys, and the handlers that need no other shard. EXEC itself is run by the
- * shard (shard/exec.c), because it borrows partitions. Tests: test/unit/session_test.c, test/blackbox. */
+/* Transactions: the queue of MULTI, watched keys, and the handlers that need no other shard. EXEC itself is
+ * run by the shard (shard/exec.c), because it borrows partitions. Tests: test/unit/session_test.c,
+ * test/blackbox. */
 #include "session/session.h"
 
 #include <stdlib.h>

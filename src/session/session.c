@@ -58,7 +58,8 @@ void session_set_text(struct slice *text, struct slice value)
 
 bool session_is_local(const struct session *s)
 {
-    return s->flags & SESSION_UNIX || strncmp(s->address, "127.", 4) == 0 || strncmp(s->address, "[::1]", 5) == 0;
+    return s->flags & SESSION_UNIX || strncmp(s->address, "127.", 4) == 0 ||
+           strncmp(s->address, "[::1]", 5) == 0;
 }
 
 /* ---- input ---- */
@@ -122,7 +123,8 @@ struct session_pending *session_expect(struct session *s, uint16_t shard)
     struct session_pending *last = s->pending_last;
     bool discard = s->flags & (SESSION_REPLY_OFF | SESSION_REPLY_SKIP);
     if (last && reply_len(&last->after) == 0 && last->discard == discard && last->shard == shard) {
-        last->waiting++; /* a run of requests for the same shard shares one place: their replies come in order */
+        last->waiting++; /* a run of requests for the same shard shares one place: their replies come in order
+                          */
         return last;
     }
     struct session_pending *pending = calloc(1, sizeof *pending);
@@ -176,7 +178,8 @@ uint64_t session_output_bytes(const struct session *s)
 uint64_t session_memory(const struct session *s)
 {
     uint64_t bytes = sizeof *s + s->tail_capacity + s->sending_capacity;
-    /* An empty buffer is lent for this turn: INFO would otherwise see one more than there are between turns. */
+    /* An empty buffer is lent for this turn: INFO would otherwise see one more than there are between turns.
+     */
     if (reply_len(&s->out)) bytes += (size_t)(s->out.end - s->out.begin);
     for (const struct session_pending *p = s->pending; p; p = p->next)
         bytes += sizeof *p + reply_len(&p->remote) + reply_len(&p->after);

@@ -1,14 +1,16 @@
-/* session: one client on the shard that serves it: input, replies in order, who it is, its transaction, its watches.
+/* session: one client on the shard that serves it: input, replies in order, who it is, its transaction, its
+ * watches.
  *
- * Input:  bytes of a turn stay in io's buffers and are parsed there. What cannot be finished in the turn (half a command, or
- *         commands behind one that has to wait) is copied to `tail`, and the parser starts again from there.
- * Output: `out` is what may be sent next. A command that runs on another shard leaves a `pending` behind; whatever
- *         the session is answered after it gathers in that pending until the reply has come, so replies keep their order.
+ * Input:  bytes of a turn stay in io's buffers and are parsed there. What cannot be finished in the turn
+ * (half a command, or commands behind one that has to wait) is copied to `tail`, and the parser starts again
+ * from there. Output: `out` is what may be sent next. A command that runs on another shard leaves a `pending`
+ * behind; whatever the session is answered after it gathers in that pending until the reply has come, so
+ * replies keep their order.
  *
  *         out | pending 1: [remote reply] after 1 | pending 2: [remote reply] after 2 | ...
  *
- * A session is touched by its shard's thread only. It may be freed when nothing on other shards refers to it: no batch
- * item in flight, no borrow, no scatter (session_is_quiet), and io has said IO_CLOSED.
+ * A session is touched by its shard's thread only. It may be freed when nothing on other shards refers to it:
+ * no batch item in flight, no borrow, no scatter (session_is_quiet), and io has said IO_CLOSED.
  *
  * Invariants: S1 a blocked session executes nothing. S2 pending is empty or its head is not answered yet.
  * S3 while `sending` is set, those bytes are io's and do not move.
@@ -44,10 +46,10 @@ enum session_flag {
     SESSION_REPLY_SKIP = 1 << 8,      /* the command that runs now is not answered */
     SESSION_REPLY_SKIP_NEXT = 1 << 9, /* CLIENT REPLY SKIP */
     SESSION_UNIX = 1 << 10,
-    SESSION_READY = 1 << 11,    /* in its shard's ready list */
-    SESSION_OUTPUT = 1 << 12,   /* in its shard's output list */
-    SESSION_MOVING = 1 << 13,   /* on its way to another shard */
-    SESSION_PEER_END = 1 << 14, /* the peer sent FIN; close when its commands are answered */
+    SESSION_READY = 1 << 11,        /* in its shard's ready list */
+    SESSION_OUTPUT = 1 << 12,       /* in its shard's output list */
+    SESSION_MOVING = 1 << 13,       /* on its way to another shard */
+    SESSION_PEER_END = 1 << 14,     /* the peer sent FIN; close when its commands are answered */
     SESSION_MONITOR_SOON = 1 << 15, /* MONITOR is not answered yet */
     SESSION_RESHARDS = 1 << 16,     /* its CONFIG SET shards is under way and not answered yet */
 };
@@ -70,9 +72,9 @@ struct session_queued {
 struct session_multi {
     struct session_queued *items;
     uint32_t count, capacity;
-    uint64_t bytes; /* of memory, accounted */
+    uint64_t bytes;     /* of memory, accounted */
     unsigned any_flags; /* union of the commands' flags */
-    bool dirty;     /* a command was refused while queueing: EXECABORT */
+    bool dirty;         /* a command was refused while queueing: EXECABORT */
     uint32_t next;      /* while EXEC runs: the next to run */
     size_t reply_start; /* where its reply begins */
 };
@@ -148,7 +150,8 @@ static inline bool session_is_quiet(const struct session *s)
 bool session_keep_input(struct session *session);
 /* Appends received bytes to the tail of a session that cannot run now. */
 bool session_append_tail(struct session *session, const void *data, size_t len);
-void session_drop_tail(struct session *session, size_t done); /* the first `done` bytes of the tail are executed */
+void session_drop_tail(struct session *session,
+                       size_t done); /* the first `done` bytes of the tail are executed */
 
 /* ---- output ---- */
 /* Where the next reply goes. */
@@ -164,7 +167,8 @@ uint64_t session_output_bytes(const struct session *session);
 uint64_t session_memory(const struct session *session);
 
 /* ---- transaction ---- */
-bool session_queue(struct session *session, const struct command *command, const struct slice *argv, int argc);
+bool session_queue(struct session *session, const struct command *command, const struct slice *argv,
+                   int argc);
 void session_multi_reset(struct session *session); /* back to no transaction; watches stay */
 /* Adds the partitions of watched keys. */
 void session_watch_partitions(const struct session *session, struct bitmap256 *out);

@@ -1,4 +1,5 @@
-/* Clients: sessions as connections: accepted on shard 0, served where there are fewest, closed, limited, moved. */
+/* Clients: sessions as connections: accepted on shard 0, served where there are fewest, closed, limited,
+ * moved. */
 #include "shard/internal.h"
 
 #include <stdio.h>
@@ -58,7 +59,8 @@ void clients_accepted(struct shard *shard, io_socket socket, bool is_unix, int64
     clients_adopt(shard, socket, id, is_unix);
 }
 
-/* What shard 0 hears of a shard: the net change of its sessions (by ends and moves), and how many have ended. */
+/* What shard 0 hears of a shard: the net change of its sessions (by ends and moves), and how many have ended.
+ */
 void clients_counted(struct shard *shard, uint16_t on, int64_t change, uint32_t ended)
 {
     CHECK(shard->index == 0 && (int64_t)shard->clients_on[on] + change >= 0 && shard->client_count >= ended);
@@ -120,9 +122,10 @@ void clients_adopt(struct shard *shard, io_socket socket, uint64_t id, bool is_u
     if (shard->config.tcp_keepalive_s && !is_unix) io_set_keepalive(conn, (int)shard->config.tcp_keepalive_s);
     link_session(shard, s);
     if (shard->config.protected_mode && shard->config.requirepass.len == 0 && !session_is_local(s)) {
-        reply_error(&s->out, "DENIED weft runs in protected mode: no password is set and this client does not come "
-                             "from the loopback interface. Set a password (requirepass), or switch protected-mode "
-                             "off, or connect from the same machine.");
+        reply_error(&s->out,
+                    "DENIED weft runs in protected mode: no password is set and this client does not come "
+                    "from the loopback interface. Set a password (requirepass), or switch protected-mode "
+                    "off, or connect from the same machine.");
         s->flags |= SESSION_CLOSE_AFTER_REPLY;
         shard_want_output(shard, s);
     }
@@ -156,7 +159,8 @@ void clients_close(struct shard *shard, struct session *s)
     if (s->flags & SESSION_CLOSING) return;
     s->flags |= SESSION_CLOSING;
     stop_waiting(shard, s);
-    if (s->conn && !s->detaching) io_close(s->conn); /* a detached one is discarded when its socket is in hand */
+    if (s->conn && !s->detaching)
+        io_close(s->conn); /* a detached one is discarded when its socket is in hand */
 }
 
 /* Watched keys are given up like UNWATCH does it: with their partitions held. */
@@ -197,7 +201,8 @@ void clients_release_if_done(struct shard *shard, struct session *s)
     bool idle = s->inflight == 0 && !s->block && !s->input && !(s->flags & SESSION_READY);
     if (s->flags & SESSION_PEER_END && idle && !(s->flags & SESSION_CLOSING) && session_output_bytes(s) == 0)
         clients_close(shard, s);
-    if (!(s->flags & SESSION_CLOSED) || s->flags & (SESSION_READY | SESSION_OUTPUT) || s == shard->executing) return;
+    if (!(s->flags & SESSION_CLOSED) || s->flags & (SESSION_READY | SESSION_OUTPUT) || s == shard->executing)
+        return;
     /* All have answered, but it was closed before it could look. */
     if (s->scatter && s->scatter->answered == s->scatter->count) scatter_free(s);
     if (s->inflight || s->scatter || s->input || !give_up_watches(shard, s)) return;
@@ -291,7 +296,8 @@ static void enforce_output_limit(struct shard *shard, struct session *s)
     if (UNLIKELY(!(s->flags & SESSION_AUTHENTICATED))) limit = &stranger;
     if (LIKELY(!limit->hard_bytes && !limit->soft_bytes)) return;
     uint64_t bytes = session_output_bytes(s);
-    bytes = bytes > REPLY_POOL_BYTES ? bytes - REPLY_POOL_BYTES : 0; /* as in Redis, the first buffer is free */
+    bytes =
+        bytes > REPLY_POOL_BYTES ? bytes - REPLY_POOL_BYTES : 0; /* as in Redis, the first buffer is free */
     bool over_soft = limit->soft_bytes && bytes > limit->soft_bytes;
     if (!over_soft)
         s->over_soft_limit_since_us = 0;

@@ -1,13 +1,14 @@
 /* Dispatch: from the bytes of ready sessions to executed commands.
  *
- * A round takes up to BATCH_MAX commands from the sessions that have input, in stages, so that cache and TLB misses of
- * different commands overlap: parse, hash and prefetch the directory; the bucket; the item; execute in order. A command that has to wait
- * blocks its session: its input is rewound to that command and parsed again when the session is woken. So nothing but raw
- * bytes is kept for waiting sessions, and a command handler never suspends.
+ * A round takes up to BATCH_MAX commands from the sessions that have input, in stages, so that cache and TLB
+ * misses of different commands overlap: parse, hash and prefetch the directory; the bucket; the item; execute
+ * in order. A command that has to wait blocks its session: its input is rewound to that command and parsed
+ * again when the session is woken. So nothing but raw bytes is kept for waiting sessions, and a command
+ * handler never suspends.
  *
- * Order (design: a session's commands take effect in its order): with requests on other shards in flight, a read may
- * overtake reads, requests to the same shard follow each other in its mailbox, and everything else waits.
- * `pipeline-order relaxed` lifts that; replies come in order in any case.
+ * Order (design: a session's commands take effect in its order): with requests on other shards in flight, a
+ * read may overtake reads, requests to the same shard follow each other in its mailbox, and everything else
+ * waits. `pipeline-order relaxed` lifts that; replies come in order in any case.
  */
 #include "shard/internal.h"
 
@@ -78,7 +79,8 @@ void dispatch_context(struct shard *shard, struct session *session, const struct
 
 static inline bool moved_much(const struct command_context *ctx, size_t reply_before, uint64_t memory_before)
 {
-    if (reply_len(ctx->reply) - reply_before > MUCH_BYTES || ctx->argv[ctx->argc - 1].len > MUCH_BYTES) return true;
+    if (reply_len(ctx->reply) - reply_before > MUCH_BYTES || ctx->argv[ctx->argc - 1].len > MUCH_BYTES)
+        return true;
     return ctx->partition && partition_memory(ctx->partition) + MUCH_BYTES - memory_before > 2 * MUCH_BYTES;
 }
 
@@ -147,8 +149,8 @@ static void refuse(struct shard *shard, struct session *session, const char *err
     if (session->in_multi) session->multi.dirty = true;
 }
 
-/* A refused EXEC ends its transaction. Its watches stay until the next one or UNWATCH: giving them up needs their
- * partitions. */
+/* A refused EXEC ends its transaction. Its watches stay until the next one or UNWATCH: giving them up needs
+ * their partitions. */
 static void refuse_exec(struct shard *shard, struct session *session, const char *reason)
 {
     char text[512];
@@ -189,7 +191,8 @@ static void refuse_unknown(struct shard *shard, struct session *session, const s
 static bool is_transaction_control(const struct command *command)
 {
     command_handler *h = command->handler;
-    return h == cmd_exec || h == cmd_discard || h == cmd_multi || h == cmd_watch || h == cmd_quit || h == cmd_reset;
+    return h == cmd_exec || h == cmd_discard || h == cmd_multi || h == cmd_watch || h == cmd_quit ||
+           h == cmd_reset;
 }
 
 /* DEBUG is the one protected command that there is. */
@@ -200,11 +203,12 @@ static bool may_debug(const struct shard *shard, const struct session *session)
 }
 
 /* NULL when the command may run. */
-static const char *reason_to_refuse(struct shard *shard, struct session *session, const struct request *request,
-                                    char *buf, size_t buf_len)
+static const char *reason_to_refuse(struct shard *shard, struct session *session,
+                                    const struct request *request, char *buf, size_t buf_len)
 {
     const struct command *command = request->command;
-    bool is_supported = command->status == COMMAND_SUPPORTED && (command->handler || command->subcommand_count);
+    bool is_supported =
+        command->status == COMMAND_SUPPORTED && (command->handler || command->subcommand_count);
     if (!command_arity_fits(command, request->argc) || (is_supported && !command->handler)) {
         snprintf(buf, buf_len, "ERR wrong number of arguments for '%s' command", command->full_name);
         return buf;
@@ -217,8 +221,10 @@ static const char *reason_to_refuse(struct shard *shard, struct session *session
     if (!(session->flags & SESSION_AUTHENTICATED) && !(command->flags & COMMAND_NO_AUTH))
         return "NOAUTH Authentication required.";
     if (UNLIKELY(command->flags & COMMAND_PROTECTED) && !may_debug(shard, session))
-        return "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it "
-               "from a local connection, otherwise you need to set this option in the configuration file, and then "
+        return "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you "
+               "can run it "
+               "from a local connection, otherwise you need to set this option in the configuration file, "
+               "and then "
                "restart the server.";
     if (UNLIKELY(shard->config.maxmemory_bytes != 0)) {
         unsigned flags = command->flags;
@@ -243,8 +249,8 @@ static enum verdict wait_for(struct session *session, struct session **list, enu
 }
 
 /* May a request for `target` start now, as far as the session's order goes? */
-static bool order_allows(const struct shard *shard, const struct session *session, const struct command *command,
-                         uint16_t target)
+static bool order_allows(const struct shard *shard, const struct session *session,
+                         const struct command *command, uint16_t target)
 {
     if (session->inflight == 0 || session->inflight_shard == target) return true;
     bool is_read = !(command->flags & (COMMAND_WRITE | COMMAND_MAY_REPLICATE));
@@ -258,8 +264,9 @@ uint16_t dispatch_scannable(const struct shard *shard, uint16_t first)
     return n;
 }
 
-static enum verdict run_on_partition(struct shard *shard, struct session *session, const struct request *request,
-                                     const struct slice *argv, uint16_t partition)
+static enum verdict run_on_partition(struct shard *shard, struct session *session,
+                                     const struct request *request, const struct slice *argv,
+                                     uint16_t partition)
 {
     const struct command *command = request->command;
     uint16_t target = shard->owner[partition];
@@ -310,10 +317,13 @@ static bool gather(struct shard *shard, struct session *session, const struct bi
     return false;
 }
 
-static bool needs_session(const struct command *command) { return command->handler == cmd_watch; }
+static bool needs_session(const struct command *command)
+{
+    return command->handler == cmd_watch;
+}
 
-static enum verdict run_on_several(struct shard *shard, struct session *session, const struct request *request,
-                                   const struct slice *argv)
+static enum verdict run_on_several(struct shard *shard, struct session *session,
+                                   const struct request *request, const struct slice *argv)
 {
     struct bitmap256 wanted = {0};
     dispatch_partitions(shard, request->command, argv, (int)request->argc, &wanted);
@@ -330,8 +340,8 @@ static enum verdict run_on_several(struct shard *shard, struct session *session,
 }
 
 /* Commands of the session itself. Some touch watched keys or run a transaction. */
-static enum verdict run_on_session(struct shard *shard, struct session *session, const struct request *request,
-                                   const struct slice *argv)
+static enum verdict run_on_session(struct shard *shard, struct session *session,
+                                   const struct request *request, const struct slice *argv)
 {
     command_handler *handler = request->command->handler;
     bool is_exec = handler == cmd_exec;
@@ -453,7 +463,8 @@ static enum verdict run(struct shard *shard, struct session *session, const stru
     switch ((enum command_route)command->route) {
     case COMMAND_ROUTE_KEY:
         return run_on_partition(shard, session, request, argv,
-                                request->staged ? request->partition : partition_of_key(argv[command->key_first]));
+                                request->staged ? request->partition
+                                                : partition_of_key(argv[command->key_first]));
     case COMMAND_ROUTE_SCAN: return run_on_partition(shard, session, request, argv, scan_partition(argv));
     case COMMAND_ROUTE_KEYS:
     case COMMAND_ROUTE_ALL: return run_on_several(shard, session, request, argv);
@@ -502,7 +513,8 @@ static void stage(struct shard *shard, struct request *request)
     if (!command || command->route != COMMAND_ROUTE_KEY || command->key_first >= (int)request->argc) return;
     struct slice name = shard->args.items[request->args_at + (uint32_t)command->key_first];
     request->partition = partition_of_key(name);
-    request->key = (struct key){.name = name, .hash = key_hash(&shard->env, name), .db = request->session->db};
+    request->key =
+        (struct key){.name = name, .hash = key_hash(&shard->env, name), .db = request->session->db};
     request->staged = true;
     if (LIKELY(shard->state[request->partition] == PARTITION_HOME))
         partition_prefetch_directory(shard->node->partitions[request->partition], &request->key);

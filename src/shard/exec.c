@@ -1,6 +1,6 @@
-/* EXEC: runs the queued commands with all their partitions held. A queued command that asks every shard (INFO, CONFIG SET)
- * suspends the *session*, not the handler: the partitions stay held, so the transaction stays isolated, and the run goes
- * on at the same command when the answers are there. */
+/* EXEC: runs the queued commands with all their partitions held. A queued command that asks every shard
+ * (INFO, CONFIG SET) suspends the *session*, not the handler: the partitions stay held, so the transaction
+ * stays isolated, and the run goes on at the same command when the answers are there. */
 #include "shard/internal.h"
 
 static void end(struct shard *shard, struct session *session)
@@ -77,4 +77,7 @@ bool exec_run(struct shard *shard, struct session *session)
 }
 
 /* Only reached outside MULTI: dispatch hands a transaction to exec_run. */
-void cmd_exec(struct command_context *ctx) { reply_error(ctx->reply, "ERR EXEC without MULTI"); }
+void cmd_exec(struct command_context *ctx)
+{
+    reply_error(ctx->reply, "ERR EXEC without MULTI");
+}

@@ -33,7 +33,8 @@ enum message_kind {
     MESSAGE_SCATTER_DONE,
     MESSAGE_TAKEN, /* answers SESSION, SOCKET, FEED, MONITOR */
     MESSAGE_RESHARD_DONE,
-    MESSAGE_NOTE, /* unsolicited and merged: token sessions have ended, words[0] is the net change of sessions */
+    MESSAGE_NOTE, /* unsolicited and merged: token sessions have ended, words[0] is the net change of sessions
+                   */
 };
 
 /* One command on its way to another shard and its reply on the way back. */
@@ -139,10 +140,10 @@ struct shard {
     /* to be told to shard 0: sessions that ended, and the net change by ends and moves */
     uint32_t ended_sessions;
     int64_t session_change;
-    struct borrow *borrow_waiters;          /* for a credit */
-    struct scatter *scatter_waiters;        /* likewise */
-    bool returned;                          /* partitions came home this turn */
-    struct bitmap256 to_wake; /* shards with something published this turn (a set of shard numbers) */
+    struct borrow *borrow_waiters;   /* for a credit */
+    struct scatter *scatter_waiters; /* likewise */
+    bool returned;                   /* partitions came home this turn */
+    struct bitmap256 to_wake;        /* shards with something published this turn (a set of shard numbers) */
     /* sessions */
     struct session *sessions;
     uint32_t session_count;
@@ -198,11 +199,12 @@ struct shard {
     struct stats_rates rates;
     struct slowlog slowlog;
     struct latency_series latency[LATENCY_EVENTS];
-    int64_t notable_us;  /* a command that takes this long is slow; INT64_MAX: none is */
-    bool time_alone;     /* every command */
-    int64_t slow_us;     /* of the batch item that has just run: see batch_item */
-    int64_t peak_bytes;  /* shard 0: the highest use of memory that was seen */
-    uint64_t turn_commands, turn_most_commands, turn_most_us; /* stats.commands at its begin; of one turn: the most */
+    int64_t notable_us; /* a command that takes this long is slow; INT64_MAX: none is */
+    bool time_alone;    /* every command */
+    int64_t slow_us;    /* of the batch item that has just run: see batch_item */
+    int64_t peak_bytes; /* shard 0: the highest use of memory that was seen */
+    uint64_t turn_commands, turn_most_commands,
+        turn_most_us;      /* stats.commands at its begin; of one turn: the most */
     uint64_t client_bytes; /* of its sessions, as of the last cron */
     struct shard_stats {   /* counters only: they are added up as an array of words */
         uint64_t commands, connections, rejected_connections, bytes_in, bytes_out, reads, writes, errors;
@@ -283,7 +285,8 @@ void clients_close(struct shard *shard, struct session *session); /* now */
 void clients_flush_output(struct shard *shard);
 void clients_release_if_done(struct shard *shard, struct session *session);
 void clients_cron(struct shard *shard);
-void clients_counted(struct shard *shard, uint16_t on, int64_t change, uint32_t ended); /* shard 0 keeps count */
+void clients_counted(struct shard *shard, uint16_t on, int64_t change,
+                     uint32_t ended); /* shard 0 keeps count */
 void clients_take_session(struct shard *shard, struct session *session, io_socket socket);
 /* Begins to send `count` sessions to `target`. */
 void clients_move(struct shard *shard, uint16_t target, uint32_t count);
@@ -297,7 +300,8 @@ void clients_provide_buffer(struct shard *shard, struct session *session);
 void meter_turn_begin(struct shard *shard);
 void meter_turn_end(struct shard *shard);
 void meter_cron(struct shard *shard);
-/* The last command was noted in the span: ends it. `last_is_big`: that command (ctx) has perhaps taken long. */
+/* The last command was noted in the span: ends it. `last_is_big`: that command (ctx) has perhaps taken long.
+ */
 void meter_end_span(struct shard *shard, const struct command_context *ctx, bool last_is_big);
 void meter_round_end(struct shard *shard); /* after a round of commands or a batch */
 /* Times what comes until meter_stop, which returns it; one after the other, not nested. */
@@ -314,7 +318,8 @@ void meter_reset(struct shard *shard);
 void meter_absorb(struct shard *shard, struct shard *ended); /* takes over what it counted */
 
 /* ---- monitor.c ---- */
-/* A command of a session is run, here or elsewhere: a line for all monitors. Only called when there are any. */
+/* A command of a session is run, here or elsewhere: a line for all monitors. Only called when there are any.
+ */
 void monitor_command(struct shard *shard, const struct session *session, const struct command_context *ctx);
 void monitor_step(struct shard *shard); /* once per turn */
 void monitor_fed(struct shard *shard, const struct message *message);

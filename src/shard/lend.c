@@ -1,9 +1,10 @@
 /* Lend, run, return: how one command gets partitions of several shards.
  *
- * The borrower asks owners one after the other in ascending shard order, its own shard at its place, the next only after
- * the grant: all wait in the same order, so nobody waits in a circle. An owner grants a request when all it names are
- * home and no earlier request waits for one of them; commands that queued for a partition run before it is lent again.
- * While it holds the partitions the borrower is a plain single-threaded Redis.
+ * The borrower asks owners one after the other in ascending shard order, its own shard at its place, the next
+ * only after the grant: all wait in the same order, so nobody waits in a circle. An owner grants a request
+ * when all it names are home and no earlier request waits for one of them; commands that queued for a
+ * partition run before it is lent again. While it holds the partitions the borrower is a plain
+ * single-threaded Redis.
  *
  * Model: test/spin/lend.pml. Tests: test/blackbox (torn MSET, lost SMOVE members).
  */

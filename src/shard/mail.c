@@ -1,9 +1,9 @@
-/* Mail: the two lanes between actors. Requests take a credit and go by the data lane; answers bring it back by the control
- * lane, which always has room for them: CONTROL_SLOTS >= 2 * DATA_SLOTS, and what is not an answer (returns of
- * partitions, notes) uses at most the other half and waits, merged, when that is full.
+/* Mail: the two lanes between actors. Requests take a credit and go by the data lane; answers bring it back
+ * by the control lane, which always has room for them: CONTROL_SLOTS >= 2 * DATA_SLOTS, and what is not an
+ * answer (returns of partitions, notes) uses at most the other half and waits, merged, when that is full.
  *
- * Wake-up: a consumer announces that it sleeps, then looks at its rings once more; a producer publishes, then looks at the
- * announcement; a full fence stands between on both sides, so one of the two sees the other.
+ * Wake-up: a consumer announces that it sleeps, then looks at its rings once more; a producer publishes, then
+ * looks at the announcement; a full fence stands between on both sides, so one of the two sees the other.
  * Models: test/spin/mailbox.pml (wake-up), test/spin/lanes.pml (lanes and credits).
  */
 #include "shard/internal.h"
@@ -58,12 +58,14 @@ void mail_publish(struct shard *shard)
     for (uint16_t to = 0; to < shard->actors; to++)
         if (to != shard->index) send_merged(shard, to);
     if (bitmap_is_empty(&shard->to_wake)) return;
-    for (int to = bitmap_next(&shard->to_wake, 0); to >= 0; to = bitmap_next(&shard->to_wake, (unsigned)to + 1)) {
+    for (int to = bitmap_next(&shard->to_wake, 0); to >= 0;
+         to = bitmap_next(&shard->to_wake, (unsigned)to + 1)) {
         ring_publish(node->rings[shard->index][to][LANE_CONTROL]);
         ring_publish(node->rings[shard->index][to][LANE_DATA]);
     }
     atomic_thread_fence(memory_order_seq_cst);
-    for (int to = bitmap_next(&shard->to_wake, 0); to >= 0; to = bitmap_next(&shard->to_wake, (unsigned)to + 1)) {
+    for (int to = bitmap_next(&shard->to_wake, 0); to >= 0;
+         to = bitmap_next(&shard->to_wake, (unsigned)to + 1)) {
         if (atomic_load_explicit(&node->sleeping[to], memory_order_relaxed) &&
             atomic_exchange(&node->sleeping[to], false))
             io_wake(shard_io(node->shards[to]));
@@ -106,11 +108,13 @@ static void take_control(struct shard *shard, const struct message *message)
     case MESSAGE_TAKEN: shard->credits[message->from]++; break;
     case MESSAGE_RESHARD_DONE:
         shard->credits[message->from]++;
-        reshard_message(shard, message); /* may end the actor that sent it: nothing of it is used after this */
+        reshard_message(shard,
+                        message); /* may end the actor that sent it: nothing of it is used after this */
         break;
     case MESSAGE_RETURN: lend_returned(shard, partitions_in(message)); break;
     case MESSAGE_NOTE:
-        clients_counted(shard, message->from, (int64_t)message->words[0], message->token); break;
+        clients_counted(shard, message->from, (int64_t)message->words[0], message->token);
+        break;
     default: CHECK(!"a control message of a known kind");
     }
 }

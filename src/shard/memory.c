@@ -1,10 +1,11 @@
-/* Memory and time: what the shard's partitions use, the common budget, eviction, active expiry. All in bounded slices.
+/* Memory and time: what the shard's partitions use, the common budget, eviction, active expiry. All in
+ * bounded slices.
  *
- * Accounting: a partition counts the bytes of its slab exactly, a session those of its buffers. A shard sums its own and
- * reports the difference to the node's budget, one atomic add; `maxmemory` is compared with the budget's total, so a
- * shard that holds everything may use everything. When the total is above the limit, each shard evicts from its own
- * partitions, at every turn. One that has not enough to evict wakes the others and goes on up to 1 % above the limit;
- * beyond that, or without an evicting policy, writes are refused. */
+ * Accounting: a partition counts the bytes of its slab exactly, a session those of its buffers. A shard sums
+ * its own and reports the difference to the node's budget, one atomic add; `maxmemory` is compared with the
+ * budget's total, so a shard that holds everything may use everything. When the total is above the limit,
+ * each shard evicts from its own partitions, at every turn. One that has not enough to evict wakes the others
+ * and goes on up to 1 % above the limit; beyond that, or without an evicting policy, writes are refused. */
 #include "shard/internal.h"
 
 #define EVICT_TRIES 512 /* keys in one go; more next turn */
@@ -121,7 +122,8 @@ void memory_turn(struct shard *shard)
 
 void memory_expire(struct shard *shard, int64_t until_us)
 {
-    if (shard->active_expire_off || shard->pause_until_us || shard->env.now_ms < shard->env.next_expiry_ms) return;
+    if (shard->active_expire_off || shard->pause_until_us || shard->env.now_ms < shard->env.next_expiry_ms)
+        return;
     shard->more_to_expire = false;
     int64_t next = INT64_MAX;
     bool out_of_time = false;

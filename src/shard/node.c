@@ -29,8 +29,9 @@ struct node *node_create(const struct node_host *host, const struct config *conf
         node_destroy(node);
         return NULL;
     }
-    node_count_memory(node, (int64_t)(sizeof *node + PARTITION_COUNT * sizeof *node->partition_array +
-                                      PARTITION_COUNT * (size_t)(config->databases - 1) * sizeof(struct keyspace)));
+    node_count_memory(node,
+                      (int64_t)(sizeof *node + PARTITION_COUNT * sizeof *node->partition_array +
+                                PARTITION_COUNT * (size_t)(config->databases - 1) * sizeof(struct keyspace)));
     return node;
 }
 

@@ -28,8 +28,8 @@ struct io;
 /* How actors come to life and end: threads in production, scheduler entries in the simulator. */
 struct node_host {
     void *context;
-    bool scheduled; /* io_wait() returns at once and somebody else decides when a turn comes (the simulator): an
-                       actor then counts as asleep between its turns */
+    bool scheduled; /* io_wait() returns at once and somebody else decides when a turn comes (the simulator):
+                       an actor then counts as asleep between its turns */
     struct io *(*io_create)(void *context, int *error);
     void (*io_destroy)(void *context, struct io *io);
     bool (*actor_start)(void *context, struct shard *shard);
@@ -37,8 +37,8 @@ struct node_host {
     /* These three may be NULL. */
     void (*log)(void *context, enum config_log level, const char *sentence); /* any actor */
     /* CONFIG SET, on any shard before it takes effect: does what concerns the process (dir, open files) and
-     * makes values what they come to (an absolute path, a count of CPUs). False: refused, with the directive's name
-     * and the reason. */
+     * makes values what they come to (an absolute path, a count of CPUs). False: refused, with the
+     * directive's name and the reason. */
     bool (*prepare)(void *context, const struct config *old, struct config *next, const char **name,
                     char reason[CONFIG_ERROR_MAX]);
     void (*configured)(void *context, const struct config *config); /* shard 0, after a CONFIG SET */
@@ -63,13 +63,14 @@ struct node {
     int exit_status;
     _Atomic uint64_t config_stamp; /* grows with each CONFIG SET */
     _Atomic uint64_t slowlog_next_id;
-    _Atomic uint64_t replication_seed;            /* of the replication id */
+    _Atomic uint64_t replication_seed;           /* of the replication id */
     _Atomic bool active_expire_off, cron_paused; /* DEBUG */
     uint64_t hash_seed, random_seed;
     int64_t started_us; /* wall clock */
     int64_t process_id;
     int64_t memory_total;
-    _Atomic int64_t startup_bytes; /* what the node takes without data and clients; part of the budget's use */
+    _Atomic int64_t
+        startup_bytes; /* what the node takes without data and clients; part of the budget's use */
     char run_id[41];
     const char *io_name;
     char os[128];

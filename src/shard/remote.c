@@ -1,16 +1,17 @@
-/* Remote: single-key commands whose key lives on another shard. They gather in one batch per shard and turn; the batch
- * object travels there with the arguments, comes back with the replies and is used again, so its memory is allocated and
- * freed by one thread. At most DATA_SLOTS batches are on their way to a shard; then sessions wait (SESSION_WAITS_CREDIT).
+/* Remote: single-key commands whose key lives on another shard. They gather in one batch per shard and turn;
+ * the batch object travels there with the arguments, comes back with the replies and is used again, so its
+ * memory is allocated and freed by one thread. At most DATA_SLOTS batches are on their way to a shard; then
+ * sessions wait (SESSION_WAITS_CREDIT).
  *
- * On arrival, a command whose partition is lent is parked, and so is everything of the same session behind it, so that a
- * session's order holds. A batch goes back when all of its items are done.
+ * On arrival, a command whose partition is lent is parked, and so is everything of the same session behind
+ * it, so that a session's order holds. A batch goes back when all of its items are done.
  */
 #include "shard/internal.h"
 
 #include <stdlib.h>
 
-#define POOL_MAX         32
-#define KEEP_BYTES_MAX   (256 * 1024)
+#define POOL_MAX       32
+#define KEEP_BYTES_MAX (256 * 1024)
 
 static struct batch *batch_get(struct shard *shard, uint16_t to)
 {
@@ -82,7 +83,8 @@ static bool reserve(struct batch *batch, uint32_t argc, size_t bytes)
         batch->args_capacity = capacity;
     }
     if (batch->bytes_len + bytes > batch->bytes_capacity) {
-        size_t capacity = (batch->bytes_len + bytes) + (batch->bytes_len ? batch->bytes_len + bytes : 0) + 1024;
+        size_t capacity =
+            (batch->bytes_len + bytes) + (batch->bytes_len ? batch->bytes_len + bytes : 0) + 1024;
         char *grown = realloc(batch->bytes, capacity);
         if (!grown) return false;
         batch->bytes = grown;
@@ -152,7 +154,8 @@ void remote_take_replies(struct shard *shard, struct batch *batch)
         session_fulfil(session, item->pending, batch->replies.begin + start, item->reply_end - start);
         start = item->reply_end;
         if (UNLIKELY(item->slow_us))
-            meter_slow(shard, session, item->command, batch->args + item->args_at, (int)item->argc, item->slow_us - 1);
+            meter_slow(shard, session, item->command, batch->args + item->args_at, (int)item->argc,
+                       item->slow_us - 1);
         if (batch->replies.failed) session->out.failed = true;
         session->inflight--;
         if (session->block == SESSION_WAITS_REPLIES) {
@@ -199,7 +202,8 @@ static void run_item(struct shard *shard, struct batch *batch, struct batch_item
     batch->done++;
 }
 
-static bool session_is_parked(const struct shard *shard, const struct batch *upto, const struct batch_item *wanted)
+static bool session_is_parked(const struct shard *shard, const struct batch *upto,
+                              const struct batch_item *wanted)
 {
     for (const struct batch *b = shard->parked; b; b = b->next) {
         for (uint32_t i = 0; i < b->count; i++) {
@@ -218,8 +222,8 @@ static void reply_to_batch(struct shard *shard, struct batch *batch)
     message->payload = batch;
 }
 
-/* Replies stand in the batch in item order, so an item runs only when all before it have: the first parked item stops
- * the rest of its batch. (Other sessions' items behind it wait too; lending is short.) */
+/* Replies stand in the batch in item order, so an item runs only when all before it have: the first parked
+ * item stops the rest of its batch. (Other sessions' items behind it wait too; lending is short.) */
 static bool run_from(struct shard *shard, struct batch *batch)
 {
     for (uint32_t i = batch->done; i < batch->count; i++) {
@@ -242,15 +246,18 @@ void remote_run_batch(struct shard *shard, struct batch *batch)
     for (uint32_t i = 0; i < batch->count; i++) {
         struct batch_item *item = &batch->items[i];
         CHECK(shard->owner[item->partition] == shard->index);
-        if (item->command->route != COMMAND_ROUTE_KEY || shard->state[item->partition] != PARTITION_HOME) continue;
-        struct key key = {.name = batch->args[item->args_at + (uint32_t)item->command->key_first], .db = item->db};
+        if (item->command->route != COMMAND_ROUTE_KEY || shard->state[item->partition] != PARTITION_HOME)
+            continue;
+        struct key key = {.name = batch->args[item->args_at + (uint32_t)item->command->key_first],
+                          .db = item->db};
         if (!item->hash) item->hash = key_hash(&shard->env, key.name);
         key.hash = item->hash;
         partition_prefetch_bucket(shard->node->partitions[item->partition], &key);
     }
     for (uint32_t i = 0; i < batch->count; i++) {
         struct batch_item *item = &batch->items[i];
-        if (item->command->route != COMMAND_ROUTE_KEY || shard->state[item->partition] != PARTITION_HOME) continue;
+        if (item->command->route != COMMAND_ROUTE_KEY || shard->state[item->partition] != PARTITION_HOME)
+            continue;
         struct key key = {.hash = item->hash, .db = item->db};
         partition_prefetch_item(shard->node->partitions[item->partition], &key);
     }

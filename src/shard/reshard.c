@@ -1,16 +1,16 @@
 /* Reshard: CONFIG SET shards N while clients run; and the ordered stop of all actors.
  *
- * Shard 0 leads. Partitions change hands by pointer in short rounds, each a message to every actor and its answer:
+ * Shard 0 leads. Partitions change hands by pointer in short rounds, each a message to every actor and its
+ * answer:
  *
- *   QUIET  nothing new is started; what is under way on other shards (replies, borrows, scatters) comes to its end
- *   ROUTE  all know the new owners; those who lose partitions let go of them
- *   TAKE   the new owners hold them; sessions go on
- *   MOVE   sessions spread evenly; actors that are left over give theirs away, then end
+ *   QUIET  nothing new is started; what is under way on other shards (replies, borrows, scatters) comes to
+ * its end ROUTE  all know the new owners; those who lose partitions let go of them TAKE   the new owners hold
+ * them; sessions go on MOVE   sessions spread evenly; actors that are left over give theirs away, then end
  *   FORGET the others stop looking at those; only then are they taken apart
  *
- * Between QUIET and TAKE nobody executes: three message rounds, a few hundred microseconds plus the longest command
- * that was under way. No fence per partition is needed, since when all are quiet no message names a partition
- * (docs/decisions/003-reshard.md).
+ * Between QUIET and TAKE nobody executes: three message rounds, a few hundred microseconds plus the longest
+ * command that was under way. No fence per partition is needed, since when all are quiet no message names a
+ * partition (docs/decisions/003-reshard.md).
  */
 #include "shard/internal.h"
 
@@ -24,7 +24,7 @@ struct reshard {
     uint16_t from, to;
     uint16_t waiting; /* answers still to come */
     bool sent[SHARDS_MAX];
-    int64_t began_us; /* monotonic: when nothing new was started any more */
+    int64_t began_us;                /* monotonic: when nothing new was started any more */
     uint16_t move_count[SHARDS_MAX]; /* MOVE: sessions to ask of each */
 };
 
@@ -136,7 +136,10 @@ static void broadcast(struct shard *shard, enum phase phase, uint16_t first, uin
     reshard_step(shard);
 }
 
-static uint16_t most(uint16_t a, uint16_t b) { return a > b ? a : b; }
+static uint16_t most(uint16_t a, uint16_t b)
+{
+    return a > b ? a : b;
+}
 
 static void phase_words(const struct shard *shard, uint16_t to, uint64_t *words)
 {
@@ -149,7 +152,9 @@ static void phase_words(const struct shard *shard, uint16_t to, uint64_t *words)
     case PHASE_MOVE: {
         /* Those who leave give all; the others what they have above the mean. */
         uint64_t mean = (shard->client_count + reshard->to - 1) / reshard->to;
-        words[0] = to >= reshard->to ? UINT32_MAX : shard->clients_on[to] > mean ? shard->clients_on[to] - mean : 0;
+        words[0] = to >= reshard->to              ? UINT32_MAX
+                   : shard->clients_on[to] > mean ? shard->clients_on[to] - mean
+                                                  : 0;
         break;
     }
     case PHASE_FORGET: words[0] = reshard->to; break;
@@ -232,8 +237,8 @@ static void log_stop(struct shard *shard)
     const struct node_host *host = &shard->node->host;
     char line[128];
     if (!host->log) return;
-    snprintf(line, sizeof line, "%u shards now own the partitions; commands waited for %lld us", shard->reshard->to,
-             (long long)(io_monotonic_us(shard->io) - shard->reshard->began_us));
+    snprintf(line, sizeof line, "%u shards now own the partitions; commands waited for %lld us",
+             shard->reshard->to, (long long)(io_monotonic_us(shard->io) - shard->reshard->began_us));
     host->log(host->context, CONFIG_LOG_NOTICE, line);
 }
 
@@ -278,8 +283,8 @@ void reshard_message(struct shard *shard, const struct message *message)
     if (--shard->reshard->waiting == 0) advance(shard);
 }
 
-/* Begins; shard 0 only. While one is under way it goes on: its end looks at the config again. False: no memory or thread
- * for new actors. */
+/* Begins; shard 0 only. While one is under way it goes on: its end looks at the config again. False: no
+ * memory or thread for new actors. */
 bool reshard_begin(struct shard *shard, uint16_t count)
 {
     CHECK(shard->index == 0);

@@ -1,5 +1,5 @@
-/* Scatter: one question to every shard, the answers gathered in shard order. The struct travels by pointer: each shard writes
- * its own part only, and the mailbox orders the hand-over. */
+/* Scatter: one question to every shard, the answers gathered in shard order. The struct travels by pointer:
+ * each shard writes its own part only, and the mailbox orders the hand-over. */
 #include "shard/internal.h"
 
 #include <stdlib.h>

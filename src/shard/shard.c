@@ -36,8 +36,11 @@ struct shard *shard_create(struct node *node, uint16_t index, struct io *io, con
     config_copy(&shard->config, config);
     uint64_t seed = node->random_seed ^ (index * 0x9e3779b97f4a7c15ULL);
     prng_seed(&shard->prng, seed);
-    shard->env = (struct store_env){.hash_seed = node->hash_seed, .config = &shard->config, .prng = &shard->prng,
-                                    .expiry_ms = shard->expiry_ms, .next_expiry_ms = INT64_MAX};
+    shard->env = (struct store_env){.hash_seed = node->hash_seed,
+                                    .config = &shard->config,
+                                    .prng = &shard->prng,
+                                    .expiry_ms = shard->expiry_ms,
+                                    .next_expiry_ms = INT64_MAX};
     shard->lend_queue_end = &shard->lend_queue;
     shard->parked_end = &shard->parked;
     for (int i = 0; i < SHARDS_MAX; i++) {
@@ -75,13 +78,34 @@ void shard_destroy(struct shard *shard)
     free(shard);
 }
 
-struct io *shard_io(const struct shard *shard) { return shard->io; }
-uint16_t shard_index(const struct shard *shard) { return shard->index; }
-struct node *shard_node(const struct shard *shard) { return shard->node; }
-struct config *shard_config(struct shard *shard) { return &shard->config; }
-int64_t shard_now_us(const struct shard *shard) { return shard->now_us; }
-struct slowlog *shard_slowlog(struct shard *shard) { return &shard->slowlog; }
-struct latency_series *shard_latency(struct shard *shard) { return shard->latency; }
+struct io *shard_io(const struct shard *shard)
+{
+    return shard->io;
+}
+uint16_t shard_index(const struct shard *shard)
+{
+    return shard->index;
+}
+struct node *shard_node(const struct shard *shard)
+{
+    return shard->node;
+}
+struct config *shard_config(struct shard *shard)
+{
+    return &shard->config;
+}
+int64_t shard_now_us(const struct shard *shard)
+{
+    return shard->now_us;
+}
+struct slowlog *shard_slowlog(struct shard *shard)
+{
+    return &shard->slowlog;
+}
+struct latency_series *shard_latency(struct shard *shard)
+{
+    return shard->latency;
+}
 
 void shard_take_partitions(struct shard *shard)
 {
@@ -120,8 +144,8 @@ void shard_want_output(struct shard *shard, struct session *session)
     shard->output = session;
 }
 
-/* A session that waits is not in the ready list for long: the dispatcher takes it out when it blocks; the link is its own
- * (wait_next), so both may overlap for the rest of a round. */
+/* A session that waits is not in the ready list for long: the dispatcher takes it out when it blocks; the
+ * link is its own (wait_next), so both may overlap for the rest of a round. */
 void shard_wait_in(struct session **list, struct session *session, enum session_block why)
 {
     session->block = (uint8_t)why;
@@ -153,7 +177,8 @@ static void take_completion(struct shard *shard, const struct io_completion *com
     struct session *session = completion->user;
     switch ((enum io_op)completion->op) {
     case IO_ACCEPT:
-        clients_accepted(shard, completion->socket, listen_is_unix(shard, completion->user), completion->result);
+        clients_accepted(shard, completion->socket, listen_is_unix(shard, completion->user),
+                         completion->result);
         break;
     case IO_RECV: clients_received(shard, session, completion); break;
     case IO_SENT: clients_sent(shard, session, completion->result); break;

@@ -1,15 +1,15 @@
-/* The change record: the one format of everything that follows a change (WATCH, notifications, tracking, write-ahead
- * log, archive, peer links).
+/* The change record: the one format of everything that follows a change (WATCH, notifications, tracking,
+ * write-ahead log, archive, peer links).
  *
- * A record says what a key looks like *after* a change, absolutely: no "pop a random one", no relative TTL. Applying
- * one whose sequence is covered already is skipped by the applier, so applying twice is harmless.
+ * A record says what a key looks like *after* a change, absolutely: no "pop a random one", no relative TTL.
+ * Applying one whose sequence is covered already is skipped by the applier, so applying twice is harmless.
  *
  *   varint body_len | body
  *   body = version u8 | op u8 | flags u8 | keyspace u8 | partition u16 | sequence varint
  *        | stamp u64 (flag STAMPED) | key varint+bytes | argument count u8 | { argument varint+bytes }*
  *
- * All integers little endian; integer arguments are 8 bytes. A unit (a MULTI, a script, an MSET) is a run of records
- * with flag MORE on all but its last: an applier makes the run visible at once.
+ * All integers little endian; integer arguments are 8 bytes. A unit (a MULTI, a script, an MSET) is a run of
+ * records with flag MORE on all but its last: an applier makes the run visible at once.
  *
  * Pure; any thread. Encoding costs about 15 ns + copying. Tests: test/unit/record_test.c.
  */
@@ -28,30 +28,30 @@ enum record_flag { RECORD_STAMPED = 1, RECORD_MORE = 2 };
 
 /* Arguments in order behind each op. A deadline is absolute ms, INT64_MIN when there is none. */
 enum record_op {
-    RECORD_KEY_DELETE = 1,  /* reason: enum record_delete_reason */
-    RECORD_KEY_EXPIRE,      /* deadline */
-    RECORD_KEY_STORE,       /* RDB object payload, deadline: the whole value (RENAME, COPY, RESTORE, *STORE) */
-    RECORD_STRING_SET,      /* value, deadline */
-    RECORD_STRING_WRITE,    /* offset, bytes: the value from offset on is these bytes, zero-filled up to it */
-    RECORD_STRING_ADD,      /* delta, result: an integer counter step */
+    RECORD_KEY_DELETE = 1, /* reason: enum record_delete_reason */
+    RECORD_KEY_EXPIRE,     /* deadline */
+    RECORD_KEY_STORE,      /* RDB object payload, deadline: the whole value (RENAME, COPY, RESTORE, *STORE) */
+    RECORD_STRING_SET,     /* value, deadline */
+    RECORD_STRING_WRITE,   /* offset, bytes: the value from offset on is these bytes, zero-filled up to it */
+    RECORD_STRING_ADD,     /* delta, result: an integer counter step */
     RECORD_STRING_ADD_FLOAT, /* delta text, result text */
-    RECORD_HASH_SET,        /* field, value, deadline of the field */
-    RECORD_HASH_REMOVE,     /* field, reason */
-    RECORD_HASH_EXPIRE,     /* field, deadline */
-    RECORD_HASH_ADD,        /* field, delta, result */
-    RECORD_HASH_ADD_FLOAT,  /* field, delta text, result text */
-    RECORD_SET_ADD,         /* member */
-    RECORD_SET_REMOVE,      /* member */
-    RECORD_ZSET_SET,        /* member, score (8 bytes double) */
-    RECORD_ZSET_ADD,        /* member, delta, score: an increment */
-    RECORD_ZSET_REMOVE,     /* member */
-    RECORD_LIST_INSERT,     /* index (negative: from the tail, -1 = behind the last), value */
-    RECORD_LIST_SET,        /* index, value */
-    RECORD_LIST_REMOVE,     /* index (negative from the tail), count */
-    RECORD_STREAM_APPEND,   /* id (16 bytes), packed fields */
-    RECORD_STREAM_REMOVE,   /* id, 1: deleted by its ID, 0: trimmed */
-    RECORD_FLUSH,           /* the whole keyspace of this partition; no key */
-    RECORD_SWAP,            /* the other keyspace id: db -> keyspace mapping swapped; no key */
+    RECORD_HASH_SET,         /* field, value, deadline of the field */
+    RECORD_HASH_REMOVE,      /* field, reason */
+    RECORD_HASH_EXPIRE,      /* field, deadline */
+    RECORD_HASH_ADD,         /* field, delta, result */
+    RECORD_HASH_ADD_FLOAT,   /* field, delta text, result text */
+    RECORD_SET_ADD,          /* member */
+    RECORD_SET_REMOVE,       /* member */
+    RECORD_ZSET_SET,         /* member, score (8 bytes double) */
+    RECORD_ZSET_ADD,         /* member, delta, score: an increment */
+    RECORD_ZSET_REMOVE,      /* member */
+    RECORD_LIST_INSERT,      /* index (negative: from the tail, -1 = behind the last), value */
+    RECORD_LIST_SET,         /* index, value */
+    RECORD_LIST_REMOVE,      /* index (negative from the tail), count */
+    RECORD_STREAM_APPEND,    /* id (16 bytes), packed fields */
+    RECORD_STREAM_REMOVE,    /* id, 1: deleted by its ID, 0: trimmed */
+    RECORD_FLUSH,            /* the whole keyspace of this partition; no key */
+    RECORD_SWAP,             /* the other keyspace id: db -> keyspace mapping swapped; no key */
     RECORD_OP_COUNT
 };
 
@@ -81,8 +81,8 @@ static inline int64_t record_arg_int(const struct record *record, int index)
 size_t record_size_max(const struct record *record);
 /* Encodes into `out` (at least record_size_max bytes); returns the bytes written. */
 size_t record_encode(const struct record *record, uint8_t *out);
-/* Decodes one record; slices point into `data`. Returns the bytes used, 0 when more are needed, -1 when malformed or
- * of a newer version. */
+/* Decodes one record; slices point into `data`. Returns the bytes used, 0 when more are needed, -1 when
+ * malformed or of a newer version. */
 int64_t record_decode(const uint8_t *data, size_t len, struct record *out);
 
 #endif

@@ -58,7 +58,8 @@ bool entry_reshape(struct entry *entry, uint32_t header, uint32_t value_len)
         move_parts(item, item, header, value_len);
     } else {
         /* Shrinking never fails: the slab keeps room for it. */
-        slab_handle handle = new_size < old_size ? slab_alloc_smaller(slab, new_size) : slab_alloc(slab, new_size);
+        slab_handle handle =
+            new_size < old_size ? slab_alloc_smaller(slab, new_size) : slab_alloc(slab, new_size);
         if (!handle) return false;
         struct item *moved = slab_ptr(slab, handle);
         move_parts(moved, item, header, value_len);
@@ -85,7 +86,8 @@ bool entry_insert(struct entry *entry, enum item_type type, enum item_representa
     slab_handle handle = slab_alloc(slab, size);
     if (!handle) return false;
     struct keyspace *keyspace = partition_keyspace(partition, entry->key.db);
-    slab_handle *slot = table_insert(&keyspace->table, slab, &store_item_table, partition, entry->key.hash, handle);
+    slab_handle *slot =
+        table_insert(&keyspace->table, slab, &store_item_table, partition, entry->key.hash, handle);
     if (!slot) {
         slab_free(slab, handle, size);
         return false;
@@ -114,8 +116,7 @@ void entry_free_value(struct entry *entry)
         break;
     }
     case ITEM_COLLECTION:
-        if (entry_is_timed_hash(entry))
-            partition_keyspace(entry->partition, entry->key.db)->timed_hashes--;
+        if (entry_is_timed_hash(entry)) partition_keyspace(entry->partition, entry->key.db)->timed_hashes--;
         collection_free(entry);
         break;
     default: break;
@@ -133,7 +134,8 @@ void entry_remove(struct entry *entry)
     }
     slab_handle handle = *entry->slot;
     size_t size = item_size(entry->item);
-    table_remove(&keyspace->table, &partition->slab, &store_item_table, partition, entry->key.hash, entry->slot);
+    table_remove(&keyspace->table, &partition->slab, &store_item_table, partition, entry->key.hash,
+                 entry->slot);
     slab_free(&partition->slab, handle, size);
     entry->item = NULL;
     entry->slot = NULL;
@@ -161,7 +163,8 @@ bool entry_set_deadline(struct entry *entry, int64_t deadline_ms)
     bool had = item_deadline(entry->item) != ITEM_NO_DEADLINE, has = deadline_ms != ITEM_NO_DEADLINE;
     int64_t file_at = filing_time(entry, deadline_ms);
     bool need_block = has || file_at != INT64_MAX;
-    if (need_block && !wheel_prepare(&partition->wheel, &partition->slab, partition->env->now_ms)) return false;
+    if (need_block && !wheel_prepare(&partition->wheel, &partition->slab, partition->env->now_ms))
+        return false;
     if (need_block && item_has_expiry(entry->item)) {
         struct item_expiry expiry = item_expiry(entry->item);
         bool later = item_type(entry->item) != ITEM_HASH && has && had && deadline_ms >= expiry.deadline_ms;
@@ -276,7 +279,8 @@ void entry_emit(struct entry *entry, enum record_op op, const struct slice *args
     partition->env->stats.dirty++;
     uint8_t keyspace = partition->keyspace_of_db[entry->key.db];
     if (LIKELY(!partition->watches && !partition->env->record_sink)) return;
-    /* Of an entry that the wheel or eviction opened the name is the item's own, and the item may have moved. */
+    /* Of an entry that the wheel or eviction opened the name is the item's own, and the item may have moved.
+     */
     struct slice name = entry->item ? item_key(entry->item) : entry->key.name;
     watch_touch(partition->watches, name, entry->key.hash, entry->key.db);
     if (!partition->env->record_sink) return;

@@ -1,5 +1,5 @@
-/* What the timing wheel gives out: a key that is due dies, a hash loses the fields that are due, and an item whose deadline
- * was moved meanwhile is filed again. */
+/* What the timing wheel gives out: a key that is due dies, a hash loses the fields that are due, and an item
+ * whose deadline was moved meanwhile is filed again. */
 #include "store/internal.h"
 
 #include "store/mutate_hash.h"

@@ -2,17 +2,19 @@
  *
  *   header u32 | [ long lengths: key u32, value u32 ] | [ stamp u64 ] | [ expiry 16 B ] | key | value area
  *
- *   header bits   0-2 type   3-5 representation   6 expiry block   7 stamp   8 long lengths   9 first in its wheel slot
- *                 10-17 key length   18-29 value length   (both unused when "long lengths" is set)
- *   expiry block  deadline i64 (ITEM_NO_DEADLINE: filed for a hash field's sake) | previous u32 | next u32: the
- *                 item's place in a slot list of the partition's timing wheel (store/wheel.h)
+ *   header bits   0-2 type   3-5 representation   6 expiry block   7 stamp   8 long lengths   9 first in its
+ * wheel slot 10-17 key length   18-29 value length   (both unused when "long lengths" is set) expiry block
+ * deadline i64 (ITEM_NO_DEADLINE: filed for a hash field's sake) | previous u32 | next u32: the item's place
+ * in a slot list of the partition's timing wheel (store/wheel.h)
  *
  * 14+8 bytes take 32, 16+16 take 40, and 16+16 with a TTL 56.
  *
- * Value area by representation: INT 1, 2, 4 or 8 bytes little endian; INLINE the bytes; LARGE struct item_large;
- * COLLECTION whatever the type module keeps there (types/value.h). Fields may be unaligned: use the accessors.
+ * Value area by representation: INT 1, 2, 4 or 8 bytes little endian; INLINE the bytes; LARGE struct
+ * item_large; COLLECTION whatever the type module keeps there (types/value.h). Fields may be unaligned: use
+ * the accessors.
  *
- * Invariant I1: header lengths always equal what item_size() says was allocated. Owned by the partition's holder.
+ * Invariant I1: header lengths always equal what item_size() says was allocated. Owned by the partition's
+ * holder.
  */
 #ifndef WEFT_STORE_ITEM_H
 #define WEFT_STORE_ITEM_H
@@ -26,9 +28,9 @@
 enum item_type { ITEM_STRING, ITEM_LIST, ITEM_SET, ITEM_ZSET, ITEM_HASH, ITEM_STREAM, ITEM_TYPE_COUNT };
 enum item_representation { ITEM_INT, ITEM_INLINE, ITEM_RAW, ITEM_LARGE, ITEM_COLLECTION };
 
-#define ITEM_NO_DEADLINE  INT64_MIN /* as in change records */
-#define ITEM_INLINE_MAX   1024      /* longest string kept inline */
-#define ITEM_EMBSTR_MAX   44        /* Redis calls longer ones "raw" */
+#define ITEM_NO_DEADLINE INT64_MIN /* as in change records */
+#define ITEM_INLINE_MAX  1024      /* longest string kept inline */
+#define ITEM_EMBSTR_MAX  44        /* Redis calls longer ones "raw" */
 
 struct item {
     uint32_t header;
@@ -37,7 +39,8 @@ struct item {
 
 struct item_expiry {
     int64_t deadline_ms;
-    slab_handle previous, next; /* neighbours in the wheel's list; with ITEM_WHEEL_HEAD previous is the slot */
+    slab_handle previous,
+        next; /* neighbours in the wheel's list; with ITEM_WHEEL_HEAD previous is the slot */
 };
 
 /* A string too long to be inline: its bytes are an allocation of their own of `capacity` bytes. */
@@ -46,19 +49,25 @@ struct item_large {
     uint32_t len, capacity;
 };
 
-#define ITEM_HAS_EXPIRY  (1u << 6)
-#define ITEM_HAS_STAMP   (1u << 7)
-#define ITEM_LONG        (1u << 8)
-#define ITEM_WHEEL_HEAD  (1u << 9)
+#define ITEM_HAS_EXPIRY      (1u << 6)
+#define ITEM_HAS_STAMP       (1u << 7)
+#define ITEM_LONG            (1u << 8)
+#define ITEM_WHEEL_HEAD      (1u << 9)
 #define ITEM_KEY_SHORT_MAX   255u
 #define ITEM_VALUE_SHORT_MAX 4095u
 
-static inline enum item_type item_type(const struct item *item) { return item->header & 7; }
+static inline enum item_type item_type(const struct item *item)
+{
+    return item->header & 7;
+}
 static inline enum item_representation item_representation(const struct item *item)
 {
     return (item->header >> 3) & 7;
 }
-static inline bool item_has_expiry(const struct item *item) { return item->header & ITEM_HAS_EXPIRY; }
+static inline bool item_has_expiry(const struct item *item)
+{
+    return item->header & ITEM_HAS_EXPIRY;
+}
 
 static inline uint32_t item_key_len(const struct item *item)
 {

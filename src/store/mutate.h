@@ -1,9 +1,10 @@
-/* mutate: the one door for change. Command code never edits a value in place: it opens an entry and calls these. Each
- * edits the value *and* emits its change record (stamp/record.h).
+/* mutate: the one door for change. Command code never edits a value in place: it opens an entry and calls
+ * these. Each edits the value *and* emits its change record (stamp/record.h).
  *
- * All return VALUE_OK or VALUE_NO_MEMORY; in the second case nothing has changed (reserve first, then mutate). Entries
- * stay valid over a mutator of their own key: `item`, `slot` and `value` are kept up to date.
- * Threading: the partition's holder. Families: strings and keys here; store/mutate_{hash,set,zset,list}.h beside it.
+ * All return VALUE_OK or VALUE_NO_MEMORY; in the second case nothing has changed (reserve first, then
+ * mutate). Entries stay valid over a mutator of their own key: `item`, `slot` and `value` are kept up to
+ * date. Threading: the partition's holder. Families: strings and keys here;
+ * store/mutate_{hash,set,zset,list}.h beside it.
  */
 #ifndef WEFT_STORE_MUTATE_H
 #define WEFT_STORE_MUTATE_H
@@ -14,8 +15,8 @@
 int mutate_key_delete(struct entry *entry, enum record_delete_reason reason); /* entry becomes absent */
 /* deadline_ms: absolute, or ITEM_NO_DEADLINE (PERSIST). The caller has dealt with deadlines in the past. */
 int mutate_key_expire(struct entry *entry, int64_t deadline_ms);
-/* Moves the value of `from` (present) to the key of `to` (whatever was there is deleted), with its deadline; the two may
- * be of different partitions and databases. `from` becomes absent. */
+/* Moves the value of `from` (present) to the key of `to` (whatever was there is deleted), with its deadline;
+ * the two may be of different partitions and databases. `from` becomes absent. */
 int mutate_key_rename(struct entry *from, struct entry *to);
 /* The value of `from` (present), with its deadline, for the key of `to`, in place of what was there. */
 int mutate_key_copy(const struct entry *from, struct entry *to);
@@ -32,15 +33,15 @@ int mutate_string_set_as(struct entry *entry, struct slice value, enum item_repr
                          int64_t deadline_ms);
 /* Zero-fills up to offset. The deadline stays. APPEND, SETRANGE, SETBIT, BITFIELD. */
 int mutate_string_write(struct entry *entry, uint64_t offset, struct slice bytes);
-/* Makes a string, present or not, one that was edited ("raw") and at least `len` bytes long, with zeros behind its own.
- * No record: a write that covers what was added must follow if anything was. */
+/* Makes a string, present or not, one that was edited ("raw") and at least `len` bytes long, with zeros
+ * behind its own. No record: a write that covers what was added must follow if anything was. */
 int mutate_string_prepare(struct entry *entry, uint64_t len);
 int mutate_string_add(struct entry *entry, int64_t delta, int64_t result);
 int mutate_string_add_float(struct entry *entry, struct slice delta, struct slice result);
 
 /* ---- for the families' mutators (store/mutate_*.c) ---- */
-/* Makes an absent key hold an empty collection of `type` whose inline area is `area_len` zero bytes. Nothing is emitted:
- * an element must follow. */
+/* Makes an absent key hold an empty collection of `type` whose inline area is `area_len` zero bytes. Nothing
+ * is emitted: an element must follow. */
 int entry_create_collection(struct entry *entry, enum item_type type, uint32_t area_len);
 /* Emits one record for a change that has just been made, wakes watchers, counts it. */
 void entry_emit(struct entry *entry, enum record_op op, const struct slice *args, int args_count);

@@ -1,6 +1,7 @@
-/* Mutators of strings. Representations: INT (1, 2, 4 or 8 bytes), INLINE and RAW (the bytes in the item; RAW is one that
- * was edited, which Redis calls "raw" whatever its length), LARGE (bytes apart, with room to grow).
- * Hot: overwriting a value by one of the same rounded size is one header, one copy. Tests: test/unit/store_string_test.c. */
+/* Mutators of strings. Representations: INT (1, 2, 4 or 8 bytes), INLINE and RAW (the bytes in the item; RAW
+ * is one that was edited, which Redis calls "raw" whatever its length), LARGE (bytes apart, with room to
+ * grow). Hot: overwriting a value by one of the same rounded size is one header, one copy. Tests:
+ * test/unit/store_string_test.c. */
 #include "store/internal.h"
 
 #include "base/number.h"
@@ -66,8 +67,8 @@ static bool replace_item(struct entry *entry, const struct shape *shape, int64_t
     bool has = deadline_ms != ITEM_NO_DEADLINE;
     if (has && !wheel_prepare(&partition->wheel, slab, partition->env->now_ms)) return false;
     struct slice name = item_key(old);
-    uint32_t header = item_header(ITEM_STRING, shape->representation, name.len, shape->len) |
-                      (has ? ITEM_HAS_EXPIRY : 0);
+    uint32_t header =
+        item_header(ITEM_STRING, shape->representation, name.len, shape->len) | (has ? ITEM_HAS_EXPIRY : 0);
     size_t size = sizeof(struct item) + item_key_offset(header) + name.len + shape->len;
     slab_handle handle = slab_alloc(slab, size);
     if (!handle) return false;
@@ -116,7 +117,8 @@ static int store_value(struct entry *entry, struct slice value, struct shape sha
         shape.bytes = &shape.integer;
     }
     if (!store_shape(entry, &shape, deadline_ms)) {
-        if (shape.representation == ITEM_LARGE) slab_free(&entry->partition->slab, large.bytes, large.capacity);
+        if (shape.representation == ITEM_LARGE)
+            slab_free(&entry->partition->slab, large.bytes, large.capacity);
         return VALUE_NO_MEMORY;
     }
     return VALUE_OK;
@@ -158,10 +160,13 @@ int mutate_string_set_raw(struct entry *entry, struct slice value, int64_t deadl
 }
 
 /* Room for growth, as sds: double up to 1 MiB, then 1 MiB more. */
-static size_t grown_capacity(size_t len) { return len < (1u << 20) ? len * 2 : len + (1u << 20); }
+static size_t grown_capacity(size_t len)
+{
+    return len < (1u << 20) ? len * 2 : len + (1u << 20);
+}
 
-/* Makes the string `len` bytes long (never shorter than it is) in a representation whose bytes can be edited: RAW or LARGE.
- * New bytes are zero. Returns where the bytes are, or NULL without memory. */
+/* Makes the string `len` bytes long (never shorter than it is) in a representation whose bytes can be edited:
+ * RAW or LARGE. New bytes are zero. Returns where the bytes are, or NULL without memory. */
 static uint8_t *make_editable(struct entry *entry, size_t len)
 {
     struct slab *slab = &entry->partition->slab;
@@ -253,7 +258,8 @@ int mutate_string_add(struct entry *entry, int64_t delta, int64_t result)
 int mutate_string_add_float(struct entry *entry, struct slice delta, struct slice result)
 {
     struct shape shape = {ITEM_LARGE, sizeof(struct item_large), NULL, 0}; /* up to 5,000 digits */
-    if (result.len <= ITEM_INLINE_MAX) shape = (struct shape){ITEM_INLINE, (uint32_t)result.len, result.ptr, 0};
+    if (result.len <= ITEM_INLINE_MAX)
+        shape = (struct shape){ITEM_INLINE, (uint32_t)result.len, result.ptr, 0};
     int64_t deadline_ms = entry->item ? item_deadline(entry->item) : ITEM_NO_DEADLINE;
     if (store_value(entry, result, shape, deadline_ms) != VALUE_OK) return VALUE_NO_MEMORY;
     struct slice args[2] = {delta, result};

@@ -50,7 +50,8 @@ struct store_env {
      * them. */
     int64_t *expiry_ms, next_expiry_ms;
     bool expiry_paused; /* deadlines do not pass (an import, a replica): nothing expires */
-    bool expired_stay;  /* they pass, but what is dead is only hidden (a read during CLIENT PAUSE): no changes */
+    bool expired_stay;  /* they pass, but what is dead is only hidden (a read during CLIENT PAUSE): no changes
+                         */
     /* Consumers of change records (log, archive, links, notifications). NULL when there are none: then
      * records are counted but not encoded. `encoded` is valid during the call only. */
     void (*record_sink)(void *context, const struct record *record);
@@ -116,8 +117,8 @@ struct entry {
     struct key key;
 };
 
-/* Warm the caches for a look-up that follows soon, each a stage after the one before: first the directory, then the
- * bucket, then the item. */
+/* Warm the caches for a look-up that follows soon, each a stage after the one before: first the directory,
+ * then the bucket, then the item. */
 void partition_prefetch_directory(struct partition *partition, const struct key *key);
 void partition_prefetch_bucket(struct partition *partition, const struct key *key);
 void partition_prefetch_item(struct partition *partition, const struct key *key);

@@ -29,8 +29,8 @@ int rdb_object_restore(struct entry *entry, struct slice payload, int64_t deadli
  * so that Redis loses it by RESTORE): RECORD_KEY_STORE. */
 int rdb_object_restore_exact(struct entry *entry, struct slice payload, int64_t deadline_ms);
 
-/* Writes every writable key of the partition out and reads it back in, one by one. RDB_OK, or the first failure (the
- * keys are complete all the same). */
+/* Writes every writable key of the partition out and reads it back in, one by one. RDB_OK, or the first
+ * failure (the keys are complete all the same). */
 int rdb_partition_reload(struct partition *partition);
 
 #endif

@@ -1,10 +1,10 @@
 /* watch: which keys of a partition are watched, and a token for each that grows whenever the key changes.
  *
- * WATCH is by change, not by value: EXEC holds the partitions of the watched keys anyway, and compares the tokens it
- * was given with the ones here. So no message is sent to a watcher, and the table moves along with its partition.
- * Keys are watched by database number, as a client names them: SWAPDB puts another value behind the same name.
- * A small chained hash table (malloc: control plane); it exists only while a key of the partition is watched.
- * Threading: the partition's holder. Tests: test/unit/store_watch_test.c.
+ * WATCH is by change, not by value: EXEC holds the partitions of the watched keys anyway, and compares the
+ * tokens it was given with the ones here. So no message is sent to a watcher, and the table moves along with
+ * its partition. Keys are watched by database number, as a client names them: SWAPDB puts another value
+ * behind the same name. A small chained hash table (malloc: control plane); it exists only while a key of the
+ * partition is watched. Threading: the partition's holder. Tests: test/unit/store_watch_test.c.
  */
 #ifndef WEFT_STORE_WATCH_H
 #define WEFT_STORE_WATCH_H
@@ -23,7 +23,8 @@ void watch_remove(struct watch_table **table, struct slice key, uint64_t hash, u
 void watch_touch(struct watch_table *table, struct slice key, uint64_t hash, uint8_t db);
 /* Calls back for every watched key of a database (FLUSHDB, SWAPDB decide key by key). */
 void watch_each(struct watch_table *table, uint8_t db,
-                void (*visit)(void *context, struct slice key, uint64_t hash, uint64_t *token), void *context);
+                void (*visit)(void *context, struct slice key, uint64_t hash, uint64_t *token),
+                void *context);
 uint64_t watch_count(const struct watch_table *table); /* keys, each once; 0 for NULL */
 void watch_destroy(struct watch_table *table);
 

@@ -1,15 +1,15 @@
 /* The timing wheel of wheel.h.
  *
- * Position of a time t at level L is the slot of bits [6L, 6L+6) of t, where L is the highest level at which t differs
- * from now: all bits above agree, so slots of one level are never ambiguous. The top level alone goes round: it holds the
- * 63 slots that come after now's, whatever the bits above. Moving now past a boundary of level L empties the slot of
- * level L that now enters into lower levels.
+ * Position of a time t at level L is the slot of bits [6L, 6L+6) of t, where L is the highest level at which
+ * t differs from now: all bits above agree, so slots of one level are never ambiguous. The top level alone
+ * goes round: it holds the 63 slots that come after now's, whatever the bits above. Moving now past a
+ * boundary of level L empties the slot of level L that now enters into lower levels.
  */
 #include "store/wheel.h"
 
 #define LEVEL_BITS  6
 #define FIRST_LOOKS 32 /* items of one slot that wheel_first compares */
-#define TOP_SHIFT  (LEVEL_BITS * (WHEEL_LEVELS - 1))
+#define TOP_SHIFT   (LEVEL_BITS * (WHEEL_LEVELS - 1))
 
 static slab_handle *slots_of(const struct wheel *wheel, struct slab *slab)
 {
@@ -26,7 +26,10 @@ bool wheel_prepare(struct wheel *wheel, struct slab *slab, int64_t now_ms)
     return true;
 }
 
-void wheel_clear(struct wheel *wheel) { *wheel = (struct wheel){0}; }
+void wheel_clear(struct wheel *wheel)
+{
+    *wheel = (struct wheel){0};
+}
 
 static unsigned slot_for(const struct wheel *wheel, int64_t time_ms)
 {
@@ -130,7 +133,8 @@ slab_handle wheel_first(const struct wheel *wheel, struct slab *slab)
     return 0;
 }
 
-/* Did wheel_pop run out of steps while it spread a slot? What is left in it may be due before all at lower levels. */
+/* Did wheel_pop run out of steps while it spread a slot? What is left in it may be due before all at lower
+ * levels. */
 static bool is_half_spread(const struct wheel *wheel)
 {
     for (unsigned level = 1; level < WHEEL_LEVELS; level++)
@@ -157,8 +161,9 @@ int64_t wheel_next_ms(const struct wheel *wheel)
     return ((wheel->now_ms >> TOP_SHIFT) + (int64_t)((first - here) & 63)) << TOP_SHIFT;
 }
 
-/* Where the item has to be filed now: its deadline is exact for keys; hashes are filed by their holder, who gives the
- * time; an item found in a higher slot only needs to go down, so its own deadline or, without one, the slot's end do. */
+/* Where the item has to be filed now: its deadline is exact for keys; hashes are filed by their holder, who
+ * gives the time; an item found in a higher slot only needs to go down, so its own deadline or, without one,
+ * the slot's end do. */
 static int64_t refile_time(const struct item *item, int64_t slot_start_ms)
 {
     int64_t deadline = item_expiry(item).deadline_ms;

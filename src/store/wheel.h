@@ -1,19 +1,20 @@
 /* wheel: a partition's index of items by deadline: a hierarchical timing wheel (Varghese & Lauck, 1987).
  *
  *   level 0: 64 slots of 1 ms      level 1: 64 of 64 ms      level 2: 64 of 4.1 s
- *   level 3: 64 of 262 s           level 4: 64 of 4.7 h      level 5: 64 of 12.4 days (later ones wait in its last slot)
+ *   level 3: 64 of 262 s           level 4: 64 of 4.7 h      level 5: 64 of 12.4 days (later ones wait in its
+ * last slot)
  *
- * A slot is a doubly linked list threaded through the items' expiry blocks, so filing, removing and moving an item are
- * O(1), nothing is allocated per key, and nothing stale stays behind. An item is filed at its *filing time*: its own
- * deadline, or the earliest deadline of its hash's fields if that comes first. A bitmap per level finds the next
- * occupied slot, so idle time costs nothing.
+ * A slot is a doubly linked list threaded through the items' expiry blocks, so filing, removing and moving an
+ * item are O(1), nothing is allocated per key, and nothing stale stays behind. An item is filed at its
+ * *filing time*: its own deadline, or the earliest deadline of its hash's fields if that comes first. A
+ * bitmap per level finds the next occupied slot, so idle time costs nothing.
  *
- * Invariants: W1 an item with an expiry block is in exactly one list. W2 slots at level 0 hold one millisecond only.
- * W3 no item is filed before `now_ms`; what was due earlier sits in the current slot.
+ * Invariants: W1 an item with an expiry block is in exactly one list. W2 slots at level 0 hold one
+ * millisecond only. W3 no item is filed before `now_ms`; what was due earlier sits in the current slot.
  *
  * The first item of a list carries ITEM_WHEEL_HEAD and the slot's number in `previous`.
- * Threading: the partition's holder. Memory: 1.5 KB from the slab from the first TTL until the last one expired or
- * was evicted. Tests: test/unit/wheel_test.c.
+ * Threading: the partition's holder. Memory: 1.5 KB from the slab from the first TTL until the last one
+ * expired or was evicted. Tests: test/unit/wheel_test.c.
  */
 #ifndef WEFT_STORE_WHEEL_H
 #define WEFT_STORE_WHEEL_H
@@ -37,10 +38,12 @@ void wheel_file(struct wheel *wheel, struct slab *slab, slab_handle item, int64_
 void wheel_remove(struct wheel *wheel, struct slab *slab, slab_handle item);
 /* The item's allocation moved (its expiry block was copied along): mends its neighbours' links. */
 void wheel_moved(struct wheel *wheel, struct slab *slab, slab_handle item);
-/* Takes one item out that is due at `now_ms`; 0 when there is none. Moves items to lower levels on its way, at most
+/* Takes one item out that is due at `now_ms`; 0 when there is none. Moves items to lower levels on its way,
+ * at most
  * `*steps` of them (decremented; when it reaches 0 the answer is 0 although more may be due). */
 slab_handle wheel_pop(struct wheel *wheel, struct slab *slab, int64_t now_ms, int *steps);
-/* An item of the first occupied slot: the earliest of some of them, so near to the earliest of all; 0 when empty. */
+/* An item of the first occupied slot: the earliest of some of them, so near to the earliest of all; 0 when
+ * empty. */
 slab_handle wheel_first(const struct wheel *wheel, struct slab *slab);
 /* A time not later than the earliest filing time; INT64_MAX when empty. */
 int64_t wheel_next_ms(const struct wheel *wheel);

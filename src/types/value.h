@@ -1,13 +1,14 @@
 /* What a collection type sees of the item that holds it.
  *
  * A collection's value is an inline area of bytes inside its key's item: a packed blob while small (<= about
- * VALUE_PACKED_MAX bytes), a fixed root struct (<= 64 bytes, may be unaligned: copy it out and in, or keep it packed)
- * when large; everything else it owns hangs off the root by slab handles. byte 0 of the area is always the type's own
- * representation tag, and the Redis-visible encoding (OBJECT ENCODING: sticky, never converts back) is kept in the
- * area too. A type module is pure: no I/O, no clock (times are arguments), no keys, no clients.
+ * VALUE_PACKED_MAX bytes), a fixed root struct (<= 64 bytes, may be unaligned: copy it out and in, or keep it
+ * packed) when large; everything else it owns hangs off the root by slab handles. byte 0 of the area is
+ * always the type's own representation tag, and the Redis-visible encoding (OBJECT ENCODING: sticky, never
+ * converts back) is kept in the area too. A type module is pure: no I/O, no clock (times are arguments), no
+ * keys, no clients.
  *
- * The area may move whenever resize() is called or a mutator of the type returns: never keep `bytes` over either.
- * All mutators reserve first: when they return VALUE_NO_MEMORY the value is as it was.
+ * The area may move whenever resize() is called or a mutator of the type returns: never keep `bytes` over
+ * either. All mutators reserve first: when they return VALUE_NO_MEMORY the value is as it was.
  */
 #ifndef WEFT_TYPES_VALUE_H
 #define WEFT_TYPES_VALUE_H

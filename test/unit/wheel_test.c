@@ -215,10 +215,36 @@ static void test_horizon_boundary(void **state)
     free(m);
 }
 
+/* The slots stay while anything is filed and cost nothing when nothing is; the wheel can be used again. */
+static void test_release(void **state)
+{
+    struct model *m = calloc(1, sizeof *m);
+    assert_non_null(m);
+    assert_int_equal(slab_init(&m->slab, &memory, 1 << 20), 0);
+    uint64_t empty_bytes = m->slab.used_bytes;
+    for (m->now_ms = 1000; m->now_ms < 4000; m->now_ms += 1000) {
+        assert_true(wheel_prepare(&m->wheel, &m->slab, m->now_ms));
+        file_one(m, 3, m->now_ms + 10);
+        wheel_release_if_empty(&m->wheel, &m->slab);
+        assert_true(m->wheel.slots != 0);
+        m->now_ms += 10;
+        pop_due(m);
+        assert_int_equal(m->count, 0);
+        wheel_release_if_empty(&m->wheel, &m->slab);
+        assert_int_equal(m->slab.used_bytes, empty_bytes);
+        int steps = 10;
+        assert_int_equal(wheel_pop(&m->wheel, &m->slab, m->now_ms, &steps), 0);
+        assert_true(wheel_next_ms(&m->wheel) == INT64_MAX);
+    }
+    slab_destroy(&m->slab);
+    free(m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_horizon_boundary),
+        cmocka_unit_test(test_release),
         cmocka_unit_test(test_wraps),
         cmocka_unit_test(test_today),
     };
