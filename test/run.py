@@ -41,7 +41,6 @@ SUITES = [
     ('concurrency-selftest', 300, ['test/blackbox/selftest.py'], False),
     ('dump', 300, ['test/blackbox/dump_test.py', '--server', '{server}', '--shards', '2'], False),
     ('stream', 200, ['test/blackbox/stream_test.py', '--server', '{server}'], False),
-    ('server-commands', 300, ['test/blackbox/server_commands_test.py', '--server', '{server}'], False),
     ('command-table', 200, ['test/counted.py', 'test/blackbox/command_table_test.py'], False),
     ('bench', 200, ['test/counted.py', 'test/bench_test.py'], False),
     ('hash-set', 300, ['test/blackbox/hash_set_test.py', '--server', '{server}', '--shards', '2'], False),
