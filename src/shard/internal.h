@@ -211,7 +211,7 @@ struct shard {
         uint64_t hops, batches, borrows;
         uint64_t turns, busy_us, command_us, cron_us;
         uint64_t evict_cycles, evict_us, expire_cycles, expire_us, expire_cut;
-        uint64_t output_limit_closed, query_limit_closed;
+        uint64_t output_limit_closed, query_limit_closed, flushed_keys;
     } stats;
 };
 

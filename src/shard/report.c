@@ -93,6 +93,7 @@ static void copy_counters(const struct shard *shard, struct report_numbers *out)
         .expire_cut = s->expire_cut,
         .output_limit_closed = s->output_limit_closed,
         .query_limit_closed = s->query_limit_closed,
+        .flushed_keys = s->flushed_keys,
         .keyspace_hits = e->keyspace_hits,
         .keyspace_misses = e->keyspace_misses,
         .expired_keys = e->expired_keys,
