@@ -134,6 +134,12 @@ int io_current_directory(char *buf, size_t len)
     return getcwd(buf, len) ? 0 : -errno;
 }
 
+void io_executable_path(char *buf, size_t len)
+{
+    ssize_t got = readlink("/proc/self/exe", buf, len - 1);
+    buf[got > 0 ? got : 0] = 0;
+}
+
 int64_t io_process_id(void)
 {
     return getpid();

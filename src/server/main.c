@@ -165,6 +165,7 @@ static struct node *build_node(struct server *server, const struct config *confi
     node->memory_total = io_memory_total();
     node->io_name = io_world_backend_name(server->world);
     io_os_name(node->os, sizeof node->os);
+    io_executable_path(node->executable, sizeof node->executable);
     for (uint16_t i = 0; i < config->shards; i++) {
         int error = 0;
         struct io *shard_io = i == 0 ? io : io_create(server->world, &error);

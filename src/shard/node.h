@@ -74,7 +74,7 @@ struct node {
     char run_id[41];
     const char *io_name;
     char os[128];
-    const char *executable; /* absolute path or argv[0] */
+    char executable[1024]; /* absolute path */
     uint16_t port;
 };
 

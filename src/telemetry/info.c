@@ -91,7 +91,7 @@ static void server(struct info *info)
     info_line(info, "hz:%" PRId64, info->config->hz);
     info_line(info, "configured_hz:%" PRId64, info->config->hz);
     info_line(info, "lru_clock:%" PRId64, info->now_us / 1000000 & 0xffffff);
-    info_line(info, "executable:%s", node->executable ? node->executable : "");
+    info_line(info, "executable:%.900s", node->executable);
     info_line(info, "config_file:%s", info->config->file.ptr);
     info_line(info, "io_threads_active:%d", info->report->shard_count > 1);
     listeners(info);
