@@ -220,6 +220,7 @@ static void test_release(void **state)
 {
     struct model *m = calloc(1, sizeof *m);
     assert_non_null(m);
+    prng_seed(&m->prng, 1);
     assert_int_equal(slab_init(&m->slab, &memory, 1 << 20), 0);
     uint64_t empty_bytes = m->slab.used_bytes;
     for (m->now_ms = 1000; m->now_ms < 4000; m->now_ms += 1000) {
