@@ -92,6 +92,7 @@ void dispatch_call(struct shard *shard, struct command_context *ctx)
     uint32_t errors = ctx->reply->errors;
     shard->stats.commands++;
     stats->calls++;
+    shard->env.no_touch = stats->no_touch || shard->no_touch;
     /* During CLIENT PAUSE reads change nothing; a write (of a transaction that began before) does. */
     if (UNLIKELY(shard->pause_until_us != 0)) shard->env.expired_stay = !(command->flags & COMMAND_WRITE);
     if (LIKELY(stats->is_fast && !shard->time_alone)) {
@@ -121,6 +122,7 @@ static void call_here(struct shard *shard, struct session *session)
 {
     struct command_context *ctx = &shard->ctx;
     size_t before = reply_len(ctx->reply);
+    shard->no_touch = dispatch_no_touch(session, ctx->command);
     dispatch_call(shard, ctx);
     if (UNLIKELY(shard->monitor_shards)) monitor_command(shard, session, ctx);
     if (UNLIKELY(is_quiet_reply(session))) {

@@ -49,7 +49,7 @@ struct batch_item {
     int64_t slow_us;    /* 1 + what it took when that is notable, else 0 */
     uint16_t partition;
     uint8_t db, resp;
-    bool parked;
+    bool parked, no_touch;
 };
 
 struct batch {
@@ -172,6 +172,7 @@ struct shard {
     struct reply feed[SHARDS_MAX];
     struct session **monitors; /* of this shard */
     uint32_t monitor_count;
+    bool no_touch; /* the command that runs now is of a client in CLIENT NO-TOUCH mode; set before dispatch_call */
     /* CLIENT PAUSE */
     int64_t pause_until_us;
     bool pause_writes_only;
@@ -229,6 +230,11 @@ void dispatch_context(struct shard *shard, struct session *session, const struct
                       const struct slice *argv, int argc);
 /* Runs ctx's handler with statistics; reply, key and partition are set. */
 void dispatch_call(struct shard *shard, struct command_context *ctx);
+/* Is its use of keys kept from eviction's eyes? TOUCH itself is not. */
+static inline bool dispatch_no_touch(const struct session *session, const struct command *command)
+{
+    return UNLIKELY(session->flags & SESSION_NO_TOUCH) && command->handler != cmd_touch;
+}
 /* A scatter command's first call: true when it has asked the shards, false when it has answered at once. */
 bool dispatch_ask(struct shard *shard, struct session *session);
 /* Adds the partitions a command's keys (or scan cursor) need. */

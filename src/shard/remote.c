@@ -122,7 +122,8 @@ bool remote_send(struct shard *shard, struct session *session, const struct requ
                                 .args_at = batch->args_count,
                                 .partition = request->partition,
                                 .db = session->db,
-                                .resp = session->resp};
+                                .resp = session->resp,
+                                .no_touch = dispatch_no_touch(session, request->command)};
     for (uint32_t i = 0; i < request->argc; i++) {
         batch->args[batch->args_count++] = (struct slice){(const char *)batch->bytes_len, argv[i].len};
         memcpy(batch->bytes + batch->bytes_len, argv[i].ptr, argv[i].len);
@@ -191,6 +192,7 @@ static void run_item(struct shard *shard, struct batch *batch, struct batch_item
     } else if (command->route == COMMAND_ROUTE_SCAN) {
         ctx->scan_partitions = dispatch_scannable(shard, item->partition);
     }
+    shard->no_touch = item->no_touch;
     if (UNLIKELY(shard->config.maxmemory_bytes != 0) && !memory_make_room(shard) &&
         command->flags & COMMAND_DENYOOM)
         command_out_of_memory(ctx);

@@ -8,6 +8,16 @@
 
 /* ---- commands ---- */
 
+static bool looks_only(const struct command *command)
+{
+    static const char *const names[] = {"ttl", "pttl", "expiretime", "pexpiretime", "type", "exists", "debug",
+                                        "memory|usage"};
+    if (command->container && strcmp(command->container->name, "object") == 0) return true;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (strcmp(command->full_name, names[i]) == 0) return true;
+    return false;
+}
+
 struct command_stats *command_stats_create(void)
 {
     struct command_stats *all = calloc(COMMAND_COUNT_MAX, sizeof *all);
@@ -15,6 +25,7 @@ struct command_stats *command_stats_create(void)
     for (uint16_t id = 0; id < command_count(); id++) {
         const struct command *command = command_at(id);
         all[id].is_fast = command->flags & COMMAND_FAST || (command->handler && command->handler == cmd_set);
+        all[id].no_touch = looks_only(command);
     }
     return all;
 }
@@ -30,7 +41,7 @@ void command_stats_reset(struct command_stats *all)
 {
     for (int id = 0; id < COMMAND_COUNT_MAX; id++) {
         free(all[id].latency);
-        all[id] = (struct command_stats){.is_fast = all[id].is_fast};
+        all[id] = (struct command_stats){.is_fast = all[id].is_fast, .no_touch = all[id].no_touch};
     }
 }
 

@@ -21,6 +21,7 @@ struct command_stats {
     uint64_t ns;               /* spent */
     struct histogram *latency; /* of one call, ns. NULL: never called, or not tracked, or no memory */
     bool is_fast;              /* may be noted in a span */
+    bool no_touch;             /* looks at keys without using them: eviction does not see it */
 };
 
 struct command_stats *command_stats_create(void); /* COMMAND_COUNT_MAX of them; NULL: no memory */

@@ -147,7 +147,7 @@ bool entry_find(struct entry *entry, struct partition *partition, const struct k
             entry_expire(entry);
         return false;
     }
-    if (partition->env->config->maxmemory_bytes) table_touch(entry->slot);
+    if (partition->env->config->maxmemory_bytes && !partition->env->no_touch) table_touch(entry->slot);
     return true;
 }
 

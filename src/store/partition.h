@@ -50,6 +50,7 @@ struct store_env {
      * them. */
     int64_t *expiry_ms, next_expiry_ms;
     bool expiry_paused; /* deadlines do not pass (an import, a replica): nothing expires */
+    bool no_touch;      /* keys that are looked up now do not count as used (CLIENT NO-TOUCH, TTL, OBJECT) */
     bool expired_stay;  /* they pass, but what is dead is only hidden (a read during CLIENT PAUSE): no changes
                          */
     /* Consumers of change records (log, archive, links, notifications). NULL when there are none: then

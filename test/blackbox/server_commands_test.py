@@ -172,6 +172,36 @@ def dead_keys_stay_while_paused(t):
     equal(a.call('DBSIZE'), (':', 0))
 
 
+@suite.test
+def no_touch(t):
+    """In this mode reads leave no trace for eviction; looking at a key never does."""
+    a, b = several(t, 2)
+    a('CONFIG', 'SET', 'maxmemory', '500mb', 'maxmemory-policy', 'allkeys-lfu', 'lfu-log-factor', 0, 'lfu-decay-time', 0)
+    try:
+        a.pipeline([['SET', k, 'v'] for k in KEYS])
+        equal(a.call('CLIENT', 'NO-TOUCH', 'ON'), OK)
+        true('T' in clients(a)[a('CLIENT', 'ID')]['flags'], 'CLIENT LIST shows it')
+
+        def used():
+            return b('OBJECT', 'FREQ', KEYS[0]), b('OBJECT', 'FREQ', KEYS[1]), b('OBJECT', 'FREQ', KEYS[2])
+        before = used()
+        for c in (a, b):
+            for look in ('TTL', 'TYPE', 'EXISTS', 'PTTL'):
+                c.call(look, KEYS[0])
+                c.call(look, KEYS[1])
+        a.pipeline([['GET', KEYS[0]]] * 5)
+        for command in (['MULTI'], ['GET', KEYS[1]], ['MGET', KEYS[0], KEYS[2]], ['EXEC']):
+            a.call(*command)
+        equal(used(), before)
+        a.call('TOUCH', KEYS[2])
+        a.call('CLIENT', 'NO-TOUCH', 'OFF')
+        a.call('GET', KEYS[0])
+        after = used()
+        true(after[0] > before[0] and after[2] > before[2] and after[1] == before[1], '%s, then %s' % (before, after))
+    finally:
+        a('CONFIG', 'SET', 'maxmemory', 0, 'maxmemory-policy', 'noeviction', 'lfu-log-factor', 10, 'lfu-decay-time', 1)
+
+
 # ---- whole databases
 
 @suite.test
