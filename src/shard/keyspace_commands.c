@@ -30,7 +30,7 @@ static bool flush_arguments_are_good(struct command_context *ctx)
 static void count_flushed(struct command_context *ctx, uint8_t db)
 {
     bool is_lazy = !ctx->in_multi || (ctx->argc == 2 && command_arg_is(ctx, 1, "ASYNC"));
-    if (is_lazy) ctx->shard->stats.flushed_keys += keys_of(ctx, db);
+    if (is_lazy && ctx->shard) ctx->shard->stats.flushed_keys += keys_of(ctx, db);
 }
 
 /* The fullest database last: when the others are empty, its slab goes in one piece. */
