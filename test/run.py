@@ -183,6 +183,17 @@ def main():
             results.append(run_suite(suite, os.path.abspath(options.server), base))
             show(results[-1], failures)
 
+    # Two cores, two suites at a time: deadlines of some milliseconds pass at different moments on two servers. What
+    # failed is run once more, alone, and that result counts; both are shown.
+    again = [r for r in failures if any(r.name == suite[0] for suite in SUITES)]
+    for first in again:
+        suite = next(s for s in SUITES if s[0] == first.name)
+        print('again, alone: %s' % first.name, flush=True)
+        failures.remove(first)
+        second = run_suite(suite, os.path.abspath(options.server), base)
+        results[results.index(first)] = second
+        show(second, failures)
+
     for result in failures:
         lines = result.text.strip().split('\n')
         print('\n======== %s failed; %s\n%s' % (result.name, os.path.relpath(os.path.join(LOGS, result.name + '.log'), ROOT),
