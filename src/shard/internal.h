@@ -12,7 +12,6 @@
 #define BATCH_MAX        64          /* commands parsed ahead, and requests in one message */
 #define BATCH_BYTES_MAX  (64 * 1024) /* arguments in one message; a single larger request goes alone */
 #define COMPLETIONS_MAX  256
-#define REPLY_POOL_BYTES (16 * 1024)
 #define REPLY_POOL_MAX   128
 
 enum message_kind {
@@ -203,7 +202,6 @@ struct shard {
     int64_t notable_us; /* a command that takes this long is slow; INT64_MAX: none is */
     bool time_alone;    /* every command */
     int64_t slow_us;    /* of the batch item that has just run: see batch_item */
-    int64_t peak_bytes; /* shard 0: the highest use of memory that was seen */
     uint64_t turn_commands, turn_most_commands,
         turn_most_us;      /* stats.commands at its begin; of one turn: the most */
     uint64_t client_bytes; /* of its sessions, as of the last cron */

@@ -29,7 +29,11 @@ void memory_sum(struct shard *shard)
     shard->used_bytes = sum_partitions(shard);
     int64_t change = (int64_t)(shard->used_bytes + shard->client_bytes) - shard->leased_bytes;
     if (!change) return;
-    atomic_fetch_add_explicit(&shard->node->budget.used_bytes, change, memory_order_relaxed);
+    struct budget *budget = &shard->node->budget;
+    int64_t total = atomic_fetch_add_explicit(&budget->used_bytes, change, memory_order_relaxed) + change;
+    int64_t peak = atomic_load_explicit(&budget->peak_bytes, memory_order_relaxed);
+    while (total > peak && !atomic_compare_exchange_weak(&budget->peak_bytes, &peak, total)) {
+    }
     shard->leased_bytes += change;
 }
 

@@ -43,8 +43,6 @@ void meter_cron(struct shard *shard)
         [STATS_RATE_BUSY_US] = stats->busy_us,
     };
     stats_rates_sample(&shard->rates, now, shard->now_monotonic_us);
-    int64_t used = atomic_load_explicit(&shard->node->budget.used_bytes, memory_order_relaxed);
-    if (shard->index == 0 && used > shard->peak_bytes) shard->peak_bytes = used;
 }
 
 /* ---- one command that took long ---- */

@@ -101,7 +101,6 @@ static void copy_counters(const struct shard *shard, struct report_numbers *out)
         .evicted_keys = e->evicted_keys,
         .dirty = e->dirty,
         .slow_commands = shard->slowlog.count,
-        .peak_bytes = (uint64_t)shard->peak_bytes,
     };
     for (int i = 0; i < STATS_RATE_COUNT; i++)
         out->rate[i] = stats_rates_mean(&shard->rates, (enum stats_rate)i);

@@ -29,7 +29,6 @@ struct report_numbers {
     uint64_t clients_of_node;        /* those on their way between shards included */
     uint64_t data_bytes, held_bytes; /* of its partitions: in use, and taken from the system */
     uint64_t keys, slow_commands;
-    uint64_t peak_bytes; /* over all shards: of the node */
     uint64_t cpu_us;     /* of the shard's thread */
 };
 

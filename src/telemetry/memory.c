@@ -27,7 +27,8 @@ void memory_figures_take(struct memory_figures *m, const struct command_context 
     m->overhead = above(m->used, m->dataset);
     m->active = m->used + above(total->held_bytes, total->data_bytes);
     m->resident = (uint64_t)usage.resident_bytes;
-    m->peak = total->peak_bytes > m->used ? total->peak_bytes : m->used;
+    m->peak = (uint64_t)atomic_load(&node->budget.peak_bytes);
+    if (m->peak < m->used) m->peak = m->used;
     m->dataset_percent = memory_ratio(m->dataset, above(m->used, m->startup)) * 100;
     m->peak_percent = memory_ratio(m->used, m->peak) * 100;
 }
