@@ -12,6 +12,7 @@
 #define BATCH_MAX        64          /* commands parsed ahead, and requests in one message */
 #define BATCH_BYTES_MAX  (64 * 1024) /* arguments in one message; a single larger request goes alone */
 #define COMPLETIONS_MAX  256
+#define REPLY_POOL_BYTES (16 * 1024)
 #define REPLY_POOL_MAX   128
 
 enum message_kind {
