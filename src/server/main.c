@@ -7,10 +7,10 @@
 #include "command/command.h"
 #include "io/world.h"
 #include "server/server.h"
+#include "server/start.h"
 #include "shard/node.h"
 #include "shard/shard.h"
 
-#define CONFIG_FILE_MAX     (64u << 20)
 #define PARTITION_LIMIT_MAX (32ULL << 30) /* what 32-bit handles of 8 bytes can name */
 
 struct server {
@@ -68,60 +68,10 @@ static void host_configured(void *context, const struct config *config)
     server_configured(config);
 }
 
-/* ---- configuration ---- */
-
-struct reader {
-    struct io *io;
-    const struct config *config;
-};
-
-static char *load_file(void *context, const char *path, size_t *len, const char **reason)
-{
-    int error = 0;
-    char *text = io_file_load(((struct reader *)context)->io, path, CONFIG_FILE_MAX, len, &error);
-    if (!text) *reason = strerror(-error);
-    return text;
-}
-
-static bool glob_files(void *context, const char *pattern, char ***names, size_t *count)
-{
-    return io_file_glob(((struct reader *)context)->io, pattern, names, count) == 0;
-}
-
-static const char *judge_rename(void *context, struct slice from, struct slice to)
-{
-    const struct config *config = ((struct reader *)context)->config;
-    const struct command *container;
-    if (!command_resolve_renamed(config, &from, 1, &container)) return "No such command in rename-command";
-    if (to.len && command_resolve_renamed(config, &to, 1, &container))
-        return "Target command name already exists";
-    return NULL;
-}
-
 static void note(void *context, const char *sentence)
 {
     (void)context;
     server_log(CONFIG_LOG_NOTICE, "%s", sentence);
-}
-
-static bool load_config(struct config *config, struct io *io, const struct config_arguments *arguments)
-{
-    struct reader reader = {io, config};
-    struct config_loader loader = {
-        .context = &reader, .load = load_file, .glob = glob_files, .rename = judge_rename, .note = note};
-    char fatal[CONFIG_FATAL_MAX];
-    struct slice stdin_text = {"", 0};
-    char *text = NULL;
-    if (arguments->from_stdin) {
-        int error = 0;
-        text = io_file_load(io, "/dev/stdin", CONFIG_FILE_MAX, &stdin_text.len, &error);
-        stdin_text.ptr = text ? text : "";
-    }
-    config_init(config);
-    bool loaded = config_load(config, arguments, stdin_text, &loader, fatal);
-    free(text);
-    if (!loaded) fprintf(stderr, "%s\n", fatal);
-    return loaded;
 }
 
 static void choose_shards(struct config *config)
@@ -131,9 +81,6 @@ static void choose_shards(struct config *config)
 }
 
 /* ---- running ---- */
-
-static const struct slab_memory memory = {io_memory_reserve, io_memory_unreserve, io_memory_decommit,
-                                          io_memory_huge};
 
 /* Enough address space that one partition may hold everything that fits into the machine. */
 static size_t partition_limit(void)
@@ -146,45 +93,23 @@ static size_t partition_limit(void)
     return limit;
 }
 
-static struct node *build_node(struct server *server, const struct config *config, struct io *io)
+static void describe_process(const struct server *server, struct node *node)
 {
-    struct node_host host = {.context = server,
-                             .io_create = host_io_create,
-                             .io_destroy = host_io_destroy,
-                             .actor_start = host_start,
-                             .actor_join = host_join,
-                             .log = host_log,
-                             .prepare = host_prepare,
-                             .configured = host_configured};
-    uint64_t seed;
-    io_entropy(io, &seed, sizeof seed);
-    struct node *node = node_create(&host, config, &memory, partition_limit(), seed);
-    if (!node) return NULL;
-    node->started_us = io_realtime_us(io);
     node->process_id = io_process_id();
     node->memory_total = io_memory_total();
     node->io_name = io_world_backend_name(server->world);
     io_os_name(node->os, sizeof node->os);
     io_executable_path(node->executable, sizeof node->executable);
-    for (uint16_t i = 0; i < config->shards; i++) {
-        int error = 0;
-        struct io *shard_io = i == 0 ? io : io_create(server->world, &error);
-        node->shards[i] =
-            shard_io && node_add_rings(node, i) ? shard_create(node, i, shard_io, config) : NULL;
-        if (!node->shards[i]) return NULL;
-    }
-    return node;
 }
 
 static int serve(struct server *server, struct node *node, const struct config *config)
 {
     char error[512];
     struct shard *first = node->shards[0];
-    if (shard_listen(first, error, sizeof error) != 0) {
+    if (start_serving(node, error, sizeof error) != 0) {
         server_log(CONFIG_LOG_WARNING, "%s", error);
         return 1;
     }
-    for (uint16_t i = 0; i < config->shards; i++) shard_take_partitions(node->shards[i]);
     for (uint16_t i = 1; i < config->shards; i++)
         if (!host_start(server, node->shards[i])) return 1;
     io_signals_catch(shard_io(first));
@@ -196,22 +121,10 @@ static int serve(struct server *server, struct node *node, const struct config *
             server_log(CONFIG_LOG_WARNING, "Received a signal, scheduling shutdown...");
             node_stop(node, 0);
         }
-    return node->exit_status;
-}
-
-static void shut_down(struct server *server, struct node *node, struct io *io)
-{
     /* All of them first: an actor that stops may still wake another. */
     for (uint16_t i = 0; i < SHARDS_MAX; i++)
         if (server->threads[i]) io_thread_join(server->threads[i]);
-    for (uint16_t i = 0; i < SHARDS_MAX; i++) {
-        struct shard *shard = node->shards[i];
-        if (!shard) continue;
-        struct io *its = shard_io(shard);
-        shard_destroy(shard);
-        if (its != io) io_destroy(its);
-    }
-    node_destroy(node);
+    return node->exit_status;
 }
 
 static int run(const struct config_arguments *arguments)
@@ -227,7 +140,11 @@ static int run(const struct config_arguments *arguments)
         return 1;
     }
     server_log_start(io);
-    if (!load_config(&config, io, arguments)) return 1;
+    char fatal[CONFIG_FATAL_MAX];
+    if (!start_load_config(&config, io, arguments, note, fatal)) {
+        fprintf(stderr, "%s\n", fatal);
+        return 1;
+    }
     choose_shards(&config);
     server_locate(&config);
     if (!server_enter(&config, io, arguments)) return 1;
@@ -239,11 +156,20 @@ static int run(const struct config_arguments *arguments)
         return 1;
     }
     server_log_start(first);
-    struct node *node = build_node(&server, &config, first);
+    struct node_host host = {.context = &server,
+                             .io_create = host_io_create,
+                             .io_destroy = host_io_destroy,
+                             .actor_start = host_start,
+                             .actor_join = host_join,
+                             .log = host_log,
+                             .prepare = host_prepare,
+                             .configured = host_configured};
+    struct node *node = start_node(&host, &config, first, partition_limit());
     if (node) {
+        describe_process(&server, node);
         status = serve(&server, node, &config);
         server_leave(&config, first);
-        shut_down(&server, node, first);
+        start_undo(node);
     } else {
         server_log(CONFIG_LOG_WARNING, "Out of memory or address space at start");
     }

@@ -84,23 +84,23 @@ static inline bool moved_much(const struct command_context *ctx, size_t reply_be
     return ctx->partition && partition_memory(ctx->partition) + MUCH_BYTES - memory_before > 2 * MUCH_BYTES;
 }
 
-void dispatch_call(struct shard *shard, struct command_context *ctx)
+void dispatch_call(struct shard *shard, const struct session *session, struct command_context *ctx)
 {
     const struct command *command = ctx->command;
     struct command_stats *stats = &shard->command_stats[command->id];
     struct stats_span *span = &shard->span;
     uint32_t errors = ctx->reply->errors;
+    size_t reply_start = reply_len(ctx->reply);
     shard->stats.commands++;
     stats->calls++;
     shard->env.no_touch = stats->no_touch || shard->no_touch;
     /* During CLIENT PAUSE reads change nothing; a write (of a transaction that began before) does. */
     if (UNLIKELY(shard->pause_until_us != 0)) shard->env.expired_stay = !(command->flags & COMMAND_WRITE);
     if (LIKELY(stats->is_fast && !shard->time_alone)) {
-        size_t reply_before = reply_len(ctx->reply);
         uint64_t memory_before = ctx->partition ? partition_memory(ctx->partition) : 0;
         command->handler(ctx);
         span->commands[span->count++] = command->id;
-        bool is_big = moved_much(ctx, reply_before, memory_before);
+        bool is_big = moved_much(ctx, reply_start, memory_before);
         if (UNLIKELY(is_big || span->count == STATS_SPAN_MAX)) meter_end_span(shard, ctx, is_big);
     } else {
         meter_call_alone(shard, ctx);
@@ -111,6 +111,8 @@ void dispatch_call(struct shard *shard, struct command_context *ctx)
         stats->failed++;
         meter_error(shard, ctx->reply);
     }
+    if (UNLIKELY(shard->node->host.executed != NULL))
+        shard->node->host.executed(shard->node->host.context, shard, session, ctx, reply_start);
 }
 
 static bool is_quiet_reply(const struct session *session)
@@ -123,7 +125,7 @@ static void call_here(struct shard *shard, struct session *session)
     struct command_context *ctx = &shard->ctx;
     size_t before = reply_len(ctx->reply);
     shard->no_touch = dispatch_no_touch(session, ctx->command);
-    dispatch_call(shard, ctx);
+    dispatch_call(shard, session, ctx);
     if (UNLIKELY(shard->monitor_shards)) monitor_command(shard, session, ctx);
     if (UNLIKELY(is_quiet_reply(session))) {
         session->flags &= ~(uint32_t)SESSION_REPLY_SKIP;

@@ -65,7 +65,7 @@ bool exec_run(struct shard *shard, struct session *session)
             }
         }
         shard->no_touch = dispatch_no_touch(session, queued->command);
-        dispatch_call(shard, &shard->ctx);
+        dispatch_call(shard, session, &shard->ctx);
         if (UNLIKELY(shard->monitor_shards)) monitor_command(shard, session, &shard->ctx);
         scatter_free(session);
     }

@@ -227,8 +227,9 @@ void dispatch_ready(struct shard *shard);
 /* Fills ctx for a command of a session that runs here. */
 void dispatch_context(struct shard *shard, struct session *session, const struct command *command,
                       const struct slice *argv, int argc);
-/* Runs ctx's handler with statistics; reply, key and partition are set. */
-void dispatch_call(struct shard *shard, struct command_context *ctx);
+/* Runs ctx's handler for `session` (which may be another shard's) with statistics; reply, key and partition are
+ * set. */
+void dispatch_call(struct shard *shard, const struct session *session, struct command_context *ctx);
 /* Is its use of keys kept from eviction's eyes? TOUCH itself is not. */
 static inline bool dispatch_no_touch(const struct session *session, const struct command *command)
 {

@@ -159,10 +159,14 @@ static void take_data(struct shard *shard, const struct message *message)
 /* Control first, so that what data needs (partitions, credits) is there. */
 void mail_receive(struct shard *shard)
 {
+    const struct node_host *host = &shard->node->host;
     for (int lane = LANE_CONTROL; lane >= LANE_DATA; lane--) {
         for (uint16_t from = 0; from < shard->actors; from++) {
             if (from == shard->index) continue;
             struct ring *ring = shard->node->rings[from][shard->index][lane];
+            if (UNLIKELY(host->mail_hidden != NULL) &&
+                host->mail_hidden(host->context, from, shard->index, (enum lane)lane))
+                continue;
             for (struct message *slot; (slot = ring_peek(ring));) {
                 struct message message = *slot;
                 ring_release(ring);

@@ -23,6 +23,8 @@
 enum lane { LANE_DATA, LANE_CONTROL, LANE_COUNT };
 
 struct shard;
+struct session;
+struct command_context;
 struct io;
 
 /* How actors come to life and end: threads in production, scheduler entries in the simulator. */
@@ -42,6 +44,14 @@ struct node_host {
     bool (*prepare)(void *context, const struct config *old, struct config *next, const char **name,
                     char reason[CONFIG_ERROR_MAX]);
     void (*configured)(void *context, const struct config *config); /* shard 0, after a CONFIG SET */
+    /* What the simulator's oracles see; NULL in production. `executed`: a command's handler has run on this
+     * shard and written its reply from `reply_start` on; `session` may be another shard's. `record`: a change
+     * record, before `executed` of the command that made it. `mail_hidden`: the consumer does not see yet what
+     * is in this ring, and is woken later. */
+    void (*executed)(void *context, const struct shard *shard, const struct session *session,
+                     const struct command_context *ctx, size_t reply_start);
+    void (*record)(void *context, const struct record *record);
+    bool (*mail_hidden)(void *context, uint16_t from, uint16_t to, enum lane lane);
 };
 
 /* Memory that may still be leased out of `maxmemory`; leases are chunks, so shards touch it rarely. */

@@ -197,7 +197,7 @@ static void run_item(struct shard *shard, struct batch *batch, struct batch_item
         command->flags & COMMAND_DENYOOM)
         command_out_of_memory(ctx);
     else
-        dispatch_call(shard, ctx);
+        dispatch_call(shard, item->session, ctx);
     item->slow_us = shard->slow_us;
     shard->slow_us = 0;
     item->reply_end = (uint32_t)reply_len(&batch->replies);

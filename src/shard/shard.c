@@ -37,6 +37,8 @@ struct shard *shard_create(struct node *node, uint16_t index, struct io *io, con
     uint64_t seed = node->random_seed ^ (index * 0x9e3779b97f4a7c15ULL);
     prng_seed(&shard->prng, seed);
     shard->env = (struct store_env){.hash_seed = node->hash_seed,
+                                    .record_sink = node->host.record,
+                                    .record_sink_context = node->host.context,
                                     .config = &shard->config,
                                     .prng = &shard->prng,
                                     .expiry_ms = shard->expiry_ms,
