@@ -20,8 +20,7 @@
  *
  * Times are virtual microseconds since the run began. `node` and `shard` count from 0; -1 stands for "none"
  * or "all". `client` counts from 0, -1: none. `op` is a number that the simulator gives to each client
- * command, unique in the run; 0: none. Strings are copied. One thread. Tests: test/unit/trace_test.c,
- * test/sim/trace_page_test.py.
+ * command, unique in the run; 0: none. Strings are copied. One thread. Tests: test/sim/trace_page_test.py.
  */
 #ifndef WEFT_SIM_TRACE_H
 #define WEFT_SIM_TRACE_H
@@ -80,12 +79,11 @@ void trace_log(struct trace *trace, int64_t now_us, int node, int level, const c
  * turns with neither commands nor messages are only counted. */
 void trace_turn(struct trace *trace, int64_t now_us, int node, int shard, int64_t cost_us, int commands,
                 int messages);
-/* A message enters the ring (node, from, to, lane) / the receiver has taken the oldest of that ring. `kind`
- * and `lane` are literals: the pointers are kept. An event is written when it is taken, or lost in a crash.
- */
-void trace_sent(struct trace *trace, int64_t now_us, int node, int from, int to, const char *lane,
-                const char *kind);
-void trace_taken(struct trace *trace, int64_t now_us, int node, int from, int to, const char *lane);
+/* A message enters the ring (node, from, to, lane) / the receiver has taken the oldest of that ring. `lane`
+ * is enum lane of shard/node.h: 0 data, 1 control. `kind` is a literal: the pointer is kept. The event is
+ * written when the message is taken, or is lost because the node crashes. */
+void trace_sent(struct trace *trace, int64_t now_us, int node, int from, int to, int lane, const char *kind);
+void trace_taken(struct trace *trace, int64_t now_us, int node, int from, int to, int lane);
 /* A message whose fate is known when it is sent (between nodes, say): taken_us -1: lost, and why. */
 void trace_packet(struct trace *trace, int64_t sent_us, int64_t taken_us, int from_node, int to_node,
                   const char *kind, size_t bytes, const char *fate);
@@ -107,13 +105,12 @@ void trace_applied(struct trace *trace, int64_t now_us, int node, int shard, int
                    const struct slice *argv, size_t argc, const char *resp, size_t len);
 /* After trace_applied(), for each key that the command named, read or wrote: what the key is now. `type` is
  * "string", "list" ... or "none" when there is no such key; `value` is text for people ("a b c"; only its
- * first TRACE_VALUE_MAX bytes are looked at). `deadline_ms` 0: no TTL. `cause`: "" for the command before it,
- * or why a key changed without one ("expired", "evicted", "flushed"). */
+ * first TRACE_VALUE_MAX bytes are looked at). `ttl_ms`: what is left, -1: no TTL. `cause`: "" for the command
+ * before it, or why a key changed without one ("expired", "evicted", "flushed"). */
 void trace_key(struct trace *trace, int64_t now_us, int node, int shard, int db, struct slice key,
-               const char *type, struct slice value, int64_t deadline_ms, const char *cause);
+               const char *type, struct slice value, int64_t ttl_ms, const char *cause);
 #define TRACE_VALUE_MAX 160
 #define TRACE_TEXT_MAX  120 /* of an argument, a reply's element, a key */
-#define TRACE_LINE_MAX  4096
 
 /* ---- faults and findings ---- */
 /* `name` as in the atlas ("net.clog_send"). `detail`: its parameters, for people. duration_us 0: it happened
