@@ -307,11 +307,12 @@ class Introspection:
         self.assertIn(b'command|help', names)
         for name in names:
             container = name.split(b'|')[0]
-            kind, lines = self.weft.call(container, 'HELP')
+            (kind, lines), real = self.weft.call(container, 'HELP'), self.real.call(container, 'HELP')
+            if real[0] == '-':       # CLUSTER outside a cluster
+                self.assertEqual((kind, lines), real)
+                continue
             self.assertEqual((kind, {line[0] for line in lines}), ('*', {'+'}))
-            real = self.real.call(container, 'HELP')
-            if real[0] == '*':       # not so for CLUSTER, which a server outside a cluster refuses
-                self.assertEqual(lines[0], real[1][0])
+            self.assertEqual(lines[0], real[1][0])
             shown = {line.split(b' ')[0].lower() for _, line in lines[1:] if not line.startswith(b' ')}
             subs = {sub.split(b'|')[1] for sub in self.supported if sub.startswith(container + b'|')}
             self.assertEqual(shown, subs)

@@ -148,6 +148,25 @@ def arity_errors(t):
 
 
 @suite.test
+def without_cluster_mode(t):
+    """redis-cli, for one, goes on after READONLY only if the refusal is Redis's to the letter."""
+    a, _ = both(t)
+    row = a.call('COMMAND', 'INFO', 'cluster')[1][0][1]
+    lines = [[w] for w in ('READONLY', 'READWRITE', 'ASKING', 'CLUSTER')] + [['READONLY', 'x'], ['CLUSTER', 'nosuch']]
+    lines += [['RESTORE-ASKING', 'k', '0', 'no payload'], ['RESTORE-ASKING', 'k']]
+    for sub in row[9][1]:
+        words = sub[1][0][1].decode().split('|')
+        lines += [words + ['1'] * n for n in range(4)]
+    true(len(lines) > 100, 'CLUSTER has subcommands')
+    problems = []
+    for line in lines:
+        x, y = ([c.call(*w) for w in ([line, ['MULTI'], line, ['EXEC']])] for c in both(t))
+        if x != y:
+            problems.append('%s\n    redis %r\n    here  %r' % (' '.join(line), x, y))
+    listed(problems, 'answers differ')
+
+
+@suite.test
 def subcommand_errors(t):
     a, b = both(t)
     problems = []
