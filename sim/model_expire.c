@@ -1,0 +1,5 @@
+#include "sim/model_internal.h"
+
+const struct model_row model_rows_expire[] = {
+    {0},
+};
