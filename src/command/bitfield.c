@@ -5,6 +5,7 @@
  * memory any more. Compared with a real Redis by test/differential and test/blackbox/string_test.py. */
 #include "command/bitmap.h"
 
+#include "base/mutant.h"
 #include <stdlib.h>
 
 #define WINDOW_BYTES 9 /* 64 bits at any bit offset */
@@ -78,7 +79,8 @@ static int add_signed(int64_t value, int64_t increment, const struct operation *
     bool narrow = op->bits != 64;
     uint64_t sum = (uint64_t)value + (uint64_t)increment;
     int direction = 0;
-    if (value > max || (narrow && increment > up) || (value >= 0 && increment > 0 && increment > up))
+    if (value > max || (narrow && !MUTANT(bitfield_overflow_unseen) && increment > up) ||
+        (value >= 0 && increment > 0 && increment > up))
         direction = 1;
     else if (value < min || (narrow && increment < down) || (value < 0 && increment < 0 && increment < down))
         direction = -1;

@@ -2,6 +2,7 @@
  * are Redis's. Compared with a real Redis by test/differential and test/blackbox/hash_set_test.py. */
 #include "command/hash.h"
 
+#include "base/mutant.h"
 #include <math.h>
 
 #include "command/scan_element.h"
@@ -231,7 +232,7 @@ static void reply_all(struct command_context *ctx, unsigned parts)
     int64_t now_ms = hash_now_ms(ctx);
     if (!command_open_read_typed(ctx, 1, ITEM_HASH, &entry)) return;
     uint64_t count = entry.item ? count_alive(&entry.value, now_ms) : 0;
-    if (parts == (WITH_FIELDS | WITH_VALUES))
+    if (parts == (WITH_FIELDS | WITH_VALUES) || (MUTANT(hkeys_missing_is_map) && !entry.item))
         reply_map(ctx->reply, count);
     else
         reply_array(ctx->reply, count);

@@ -3,6 +3,8 @@
  * test/differential. */
 #include "command/list.h"
 
+#include "base/mutant.h"
+
 /* ---- pushing ---- */
 
 static void push(struct command_context *ctx, enum list_end end, bool only_present)
@@ -72,12 +74,15 @@ static void pop(struct command_context *ctx, enum list_end end)
         return;
     if (!command_open_typed(ctx, 1, ITEM_LIST, &entry)) return;
     if (!entry.item) {
-        if (count < 0)
+        if (count < 0 || MUTANT(lpop_count_null_bulk))
             reply_null(ctx->reply);
         else
             reply_null_array(ctx->reply);
     } else if (count == 0) {
-        reply_empty_array(ctx->reply);
+        if (MUTANT(lpop_zero_null))
+            reply_null_array(ctx->reply);
+        else
+            reply_empty_array(ctx->reply);
     } else if (count > 0) {
         list_pop_reply(ctx, &entry, end, count);
     } else {

@@ -2,6 +2,8 @@
  * test/differential. */
 #include "command/list.h"
 
+#include "base/mutant.h"
+
 struct position_query {
     int64_t rank;    /* the first match that counts, from 1 */
     int64_t count;   /* matches wanted, 0: all; -1: the option was not given */
@@ -15,7 +17,8 @@ static bool parse_lpos(struct command_context *ctx, struct position_query *query
     for (int i = 3; i < ctx->argc; i += 2) {
         bool has_value = i + 1 < ctx->argc;
         if (has_value && command_arg_is(ctx, i, "RANK")) {
-            if (!command_arg_range(ctx, i + 1, -INT64_MAX, INT64_MAX, &query->rank, NULL)) return false;
+            int64_t least = MUTANT(lpos_rank_overflow) ? INT64_MIN : -INT64_MAX;
+            if (!command_arg_range(ctx, i + 1, least, INT64_MAX, &query->rank, NULL)) return false;
             if (query->rank != 0) continue;
             reply_error(ctx->reply,
                         "ERR RANK can't be zero: use 1 to start from the first match, 2 from the second "
@@ -55,7 +58,7 @@ static uint64_t reply_positions(struct command_context *ctx, const struct value 
         replied++;
         wanted--;
     }
-    return replied;
+    return MUTANT(lpos_counts_from_rank) ? (uint64_t)(matches - query->rank + 1) : replied;
 }
 
 void cmd_lpos(struct command_context *ctx)
@@ -92,7 +95,7 @@ static int64_t remove_matches(struct entry *entry, struct slice needle, int64_t 
         uint32_t left = list_count(&entry->value) - run;
         mutate_list_remove(entry, backward ? at + 1 - run : at, run);
         if (left == 0) break; /* and the key is gone */
-        if (backward ? at < run : at >= left) break;
+        if (backward ? at < run + MUTANT(lrem_misses_head) : at >= left) break;
         if (backward) at -= run;
     }
     return removed;

@@ -2,6 +2,7 @@
  * test/differential. */
 #include "command/list.h"
 
+#include "base/mutant.h"
 #include <stdlib.h>
 
 /* The end named by argv[index]; replies the error itself. */
@@ -63,7 +64,7 @@ static void move(struct command_context *ctx, enum list_end from, enum list_end 
     if (!command_open_typed(ctx, 2, ITEM_LIST, &target)) return;
     /* Opening the target may have deleted it, which ends other entries; and a source may have been that one.
      */
-    CHECK(command_open(ctx, 1, &source));
+    if (!MUTANT(lmove_stale_source)) CHECK(command_open(ctx, 1, &source));
     int done = target.item == source.item ? rotate(ctx, &source, from, to)
                                           : transfer(ctx, &source, &target, from, to);
     if (done != VALUE_OK) command_out_of_memory(ctx);

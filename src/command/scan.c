@@ -16,6 +16,7 @@
 #include <stdio.h>
 
 #include "base/glob.h"
+#include "base/mutant.h"
 
 #define CURSOR_CUT_BITS 19
 #define EXPIRE_STEPS    64
@@ -104,7 +105,7 @@ static uint64_t walk_from(struct command_context *ctx, uint64_t cursor, unsigned
         at = partition_scan(ctx->partitions[partition], ctx->db, at, show_key, walk);
         if (at == 0) partition++;
     }
-    if (partition == PARTITION_COUNT) return 0;
+    if (partition == (MUTANT(scan_ends_with_shard) ? end : PARTITION_COUNT)) return 0;
     return (at >> CURSOR_CUT_BITS) * PARTITION_COUNT + partition;
 }
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/glob.h"
+#include "base/mutant.h"
 
 bool element_scan_cursor(struct command_context *ctx, uint64_t *cursor)
 {
@@ -16,7 +17,9 @@ bool element_scan_begin(struct command_context *ctx, bool present, struct elemen
 {
     *scan = (struct element_scan){.reply = ctx->reply, .start = reply_len(ctx->reply), .count = 10};
     if (!present) {
-        element_scan_end(scan, 0); /* Redis does not look at the options then */
+        uint64_t next = 0;
+        if (MUTANT(scan_missing_key_cursor)) command_parse_cursor(ctx->argv[2], &next);
+        element_scan_end(scan, next); /* Redis does not look at the options then */
         return false;
     }
     bool is_hash = slice_is_word(ctx->argv[0], "HSCAN");

@@ -4,6 +4,7 @@
  * test/blackbox/hash_set_test.py. */
 #include "command/command.h"
 
+#include "base/mutant.h"
 #include <stdlib.h>
 
 #include "store/build.h"
@@ -292,7 +293,9 @@ static void store_result(struct command_context *ctx, struct result *result)
     if (result->failed) {
         command_out_of_memory(ctx);
     } else if (count == 0) {
-        if (entry.item) mutate_key_delete(&entry, RECORD_DELETED);
+        bool typed = MUTANT(store_empty_keeps_other_type);
+        if (entry.item && !(typed && item_type(entry.item) != ITEM_SET))
+            mutate_key_delete(&entry, RECORD_DELETED);
         reply_integer(ctx->reply, 0);
     } else if (build_store(&result->build, &entry) == VALUE_OK) {
         kept = true;

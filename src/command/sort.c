@@ -13,6 +13,7 @@
  */
 #include "command/command.h"
 
+#include "base/mutant.h"
 #include <stdlib.h>
 
 #include "command/hash.h"
@@ -429,7 +430,7 @@ static void store(struct sort *sort, uint64_t result_len)
     struct build build;
     command_open(ctx, sort->store_at, &target);
     if (result_len == 0) {
-        if (target.item) mutate_key_delete(&target, RECORD_DELETED);
+        if (target.item && !MUTANT(sort_store_keeps_target)) mutate_key_delete(&target, RECORD_DELETED);
         reply_integer(ctx->reply, 0);
         return;
     }

@@ -3,6 +3,7 @@
  * test/differential and test/blackbox/string_test.py. */
 #include "command/command.h"
 
+#include "base/mutant.h"
 #include <math.h>
 
 #define SCRATCH (NUMBER_I64_MAX + 1)
@@ -340,7 +341,7 @@ void cmd_setrange(struct command_context *ctx)
         return;
     }
     if (!command_open_typed(ctx, 1, ITEM_STRING, &entry)) return;
-    if (bytes.len == 0) {
+    if (bytes.len == 0 && !MUTANT(setrange_empty_creates)) {
         reply_integer(ctx->reply, entry.item ? (int64_t)entry_string_len(&entry) : 0);
         return;
     }

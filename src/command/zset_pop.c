@@ -1,6 +1,7 @@
 /* Sorted sets: taking from the ends, and random members. Compared with a real Redis by test/differential. */
 #include "command/zset.h"
 
+#include "base/mutant.h"
 #include <stdlib.h>
 
 /* ---- ZPOPMIN, ZPOPMAX, ZMPOP ---- */
@@ -44,7 +45,7 @@ static void pop(struct command_context *ctx, bool max)
         reply_empty_array(ctx->reply);
         return;
     }
-    bool nested = ctx->argc == 3 && ctx->reply->resp > 2;
+    bool nested = ctx->argc == 3 && ctx->reply->resp > 2 && !MUTANT(zpop_resp3_flat);
     uint32_t n = at_most(wanted, zset_count(&entry.value));
     reply_array(ctx->reply, nested ? n : 2 * (uint64_t)n);
     pop_reply(ctx, &entry, max, n, nested);

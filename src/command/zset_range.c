@@ -2,6 +2,7 @@
  * of ranks that is replied, stored or removed. Compared with a real Redis by test/differential. */
 #include "command/zset.h"
 
+#include "base/mutant.h"
 #include "store/build.h"
 
 enum range_by { BY_UNKNOWN, BY_RANK, BY_SCORE, BY_LEX };
@@ -80,7 +81,7 @@ static struct zset_span cut_to_limit(struct zset_span span, int64_t offset, int6
     int64_t n = span.to - span.from;
     if (offset < 0 && skiplist) offset += n;
     if (offset < 0 || offset >= n) return (struct zset_span){0, 0};
-    int64_t taken = limit < 0 || limit > n - offset ? n - offset : limit;
+    int64_t taken = limit < MUTANT(zrange_limit_zero_is_all) || limit > n - offset ? n - offset : limit;
     if (backward) {
         span.to -= (uint32_t)offset;
         span.from = span.to - (uint32_t)taken;
@@ -197,7 +198,9 @@ void cmd_zrangestore(struct command_context *ctx)
     if (!command_open_read_typed(ctx, 2, ITEM_ZSET, &source)) return;
     if (source.item) span = find_span(&source.value, &query);
     if (span.from == span.to) {
-        if (command_open(ctx, 1, &target)) mutate_key_delete(&target, RECORD_DELETED);
+        bool there = command_open(ctx, 1, &target);
+        if (there && !(MUTANT(zrangestore_keeps_target) && !source.item))
+            mutate_key_delete(&target, RECORD_DELETED);
         reply_integer(ctx->reply, 0);
         return;
     }

@@ -14,6 +14,7 @@
 
 #include "base/check.h"
 #include "base/glob.h"
+#include "base/mutant.h"
 #include "config/config_table.h"
 #include "config/config_text.h"
 
@@ -259,7 +260,7 @@ void config_follow(struct config *config, const struct slice *words, size_t coun
         const struct config_row *row = find_value(words[i]);
         char reason[CONFIG_ERROR_MAX];
         CHECK(row && config->stamps[row - config_rows] != stamp);
-        if (config->stamps[row - config_rows] > stamp) continue;
+        if (config->stamps[row - config_rows] > stamp && !MUTANT(config_older_wins)) continue;
         bool set = set_pair(config, row, words[i + 1], reason);
         CHECK(set); /* it was shown by a config of the same table */
         config->stamps[row - config_rows] = stamp;

@@ -8,6 +8,8 @@
 #include "resp/parser.h"
 
 #include "base/check.h"
+#include "base/mark.h"
+#include "base/mutant.h"
 #include "base/number.h"
 
 #include <limits.h>
@@ -218,6 +220,7 @@ static inline bool parse_quick(const struct resp_limits *limits, const char *dat
 /* For good: the same error comes again, whatever follows. */
 static int broken(struct resp_parser *parser, const char *error)
 {
+    MARK("parser.broken");
     parser->error = error;
     parser->at = SIZE_MAX; /* keeps the quick way away */
     parser->need = 0;
@@ -237,8 +240,10 @@ static int find_line_end(struct resp_parser *parser, char last, const char *data
         parser->searched = *found = reach;
         return RESP_COMMAND;
     }
-    parser->searched = nul != NULL ? (size_t)(nul - data) : len;
+    parser->searched = nul != NULL ? (size_t)(nul - data) : len + MUTANT(parser_skips_a_byte);
     parser->need = len + 1;
+    MARK("parser.line_split");
+    if (MUTANT(parser_counts_whole_input)) start = 0;
     return len - start > RESP_LINE_MAX ? broken(parser, too_big) : RESP_MORE;
 }
 

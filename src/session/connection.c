@@ -2,6 +2,7 @@
  * session only. */
 #include "session/session.h"
 
+#include "base/mutant.h"
 #include "session/password.h"
 
 void cmd_ping(struct command_context *ctx)
@@ -47,7 +48,7 @@ void cmd_reset(struct command_context *ctx)
     s->flags &= ~(uint32_t)(SESSION_REPLY_OFF | SESSION_REPLY_SKIP_NEXT | SESSION_MONITOR | SESSION_NO_EVICT |
                             SESSION_NO_TOUCH | SESSION_AUTHENTICATED);
     if (ctx->config->requirepass.len == 0) s->flags |= SESSION_AUTHENTICATED;
-    s->db = 0;
+    if (!MUTANT(reset_keeps_db)) s->db = 0;
     s->resp = ctx->reply->resp = 2;
     session_set_text(&s->name, (struct slice){NULL, 0});
     reply_status(ctx->reply, "RESET");

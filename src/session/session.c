@@ -1,6 +1,7 @@
 /* Sessions: life, input tail, ordered output; see session.h. Tests: test/unit/session_test.c. */
 #include "session/session.h"
 
+#include "base/mutant.h"
 #include <stdlib.h>
 
 struct session *session_create(struct shard *shard, uint64_t id, int64_t now_us)
@@ -122,7 +123,8 @@ struct session_pending *session_expect(struct session *s, uint16_t shard)
 {
     struct session_pending *last = s->pending_last;
     bool discard = s->flags & (SESSION_REPLY_OFF | SESSION_REPLY_SKIP);
-    if (last && reply_len(&last->after) == 0 && last->discard == discard && last->shard == shard) {
+    if (last && (reply_len(&last->after) == 0 || MUTANT(pending_shares_place)) && last->discard == discard &&
+        last->shard == shard) {
         last->waiting++; /* a run of requests for the same shard shares one place: their replies come in order
                           */
         return last;

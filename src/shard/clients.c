@@ -2,6 +2,7 @@
  * moved. */
 #include "shard/internal.h"
 
+#include "base/mutant.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -37,7 +38,7 @@ void clients_accepted(struct shard *shard, io_socket socket, bool is_unix, int64
 {
     if (error < 0 || socket == IO_SOCKET_NONE) return;
     shard->stats.connections++;
-    if (shard->client_count >= (uint64_t)shard->config.maxclients) {
+    if (shard->client_count >= (uint64_t)shard->config.maxclients + MUTANT(maxclients_off_by_one)) {
         refuse_socket(shard, socket, "ERR max number of clients reached");
         return;
     }
@@ -415,7 +416,7 @@ void clients_take_session(struct shard *shard, struct session *s, io_socket sock
         clients_release_if_done(shard, s);
         return;
     }
-    if (s->tail_len) shard_set_ready(shard, s);
+    if (s->tail_len && !MUTANT(moved_session_sleeps)) shard_set_ready(shard, s);
     if (reply_len(&s->out)) shard_want_output(shard, s);
 }
 
@@ -451,7 +452,7 @@ void clients_cron(struct shard *shard)
         if (timeout_us && !s->block && !(s->flags & SESSION_MONITOR) &&
             shard->now_us - s->last_active_us > timeout_us)
             clients_close(shard, s);
-        else if (!(s->flags & SESSION_CLOSING))
+        else if (!(s->flags & SESSION_CLOSING) && !MUTANT(soft_limit_idle))
             enforce_output_limit(shard, s);
         clients_release_if_done(shard, s);
     }

@@ -12,6 +12,7 @@
  */
 #include "shard/internal.h"
 
+#include "base/mutant.h"
 #include <stdio.h>
 
 enum verdict { DONE, WAIT };
@@ -150,7 +151,7 @@ static void refuse(struct shard *shard, struct session *session, const char *err
     meter_error(shard, reply);
     if (is_quiet_reply(session)) reply_truncate(reply, before);
     session->flags &= ~(uint32_t)SESSION_REPLY_SKIP;
-    if (session->in_multi) session->multi.dirty = true;
+    if (session->in_multi && !MUTANT(multi_error_runs)) session->multi.dirty = true;
 }
 
 /* A refused EXEC ends its transaction. Its watches stay until the next one or UNWATCH: giving them up needs
@@ -232,7 +233,8 @@ static const char *reason_to_refuse(struct shard *shard, struct session *session
                "restart the server.";
     if (UNLIKELY(shard->config.maxmemory_bytes != 0)) {
         unsigned flags = command->flags;
-        if (command->handler == cmd_exec) flags |= session->multi.any_flags;
+        if (command->handler == cmd_exec && !MUTANT(exec_ignores_oom)) flags |= session->multi.any_flags;
+        if (command->handler == cmd_exec && MUTANT(exec_read_only_oom)) flags |= COMMAND_DENYOOM;
         if (!memory_make_room(shard) && flags & COMMAND_DENYOOM)
             return "OOM command not allowed when used memory > 'maxmemory'.";
     }
@@ -258,7 +260,7 @@ static bool order_allows(const struct shard *shard, const struct session *sessio
 {
     if (session->inflight == 0 || session->inflight_shard == target) return true;
     bool is_read = !(command->flags & (COMMAND_WRITE | COMMAND_MAY_REPLICATE));
-    return (is_read && !session->inflight_write) || is_relaxed(shard);
+    return (is_read && (!session->inflight_write || MUTANT(read_overtakes_write))) || is_relaxed(shard);
 }
 
 uint16_t dispatch_scannable(const struct shard *shard, uint16_t first)
@@ -351,7 +353,7 @@ static enum verdict run_on_session(struct shard *shard, struct session *session,
     bool is_exec = handler == cmd_exec;
     bool ends_watch = is_exec || handler == cmd_discard || handler == cmd_unwatch || handler == cmd_reset;
     struct bitmap256 wanted = {0};
-    if (ends_watch) session_watch_partitions(session, &wanted);
+    if (ends_watch && !(is_exec && MUTANT(exec_watch_unborrowed))) session_watch_partitions(session, &wanted);
     if (is_exec && session->in_multi && !session->multi.dirty)
         for (uint32_t i = 0; i < session->multi.count; i++) {
             const struct session_queued *q = &session->multi.items[i];
@@ -462,7 +464,8 @@ static enum verdict run(struct shard *shard, struct session *session, const stru
         session->flags &= ~(uint32_t)SESSION_REPLY_SKIP;
         return DONE;
     }
-    if (UNLIKELY(shard->quiet && !goes_on))
+    if (UNLIKELY(shard->quiet && !goes_on) &&
+        !(MUTANT(quiet_lets_reads) && !(command->flags & COMMAND_WRITE)))
         return wait_for(session, &shard->reshard_waiters, SESSION_WAITS_RESHARD);
     switch ((enum command_route)command->route) {
     case COMMAND_ROUTE_KEY:
@@ -504,7 +507,7 @@ static void execute(struct shard *shard, struct request *request)
         if (UNLIKELY(verdict == WAIT)) {
             DCHECK(session->block);
             session->input_at = request->start; /* parsed again from here when it is woken */
-            resp_parser_reset(&session->parser);
+            if (!MUTANT(rewind_keeps_parser)) resp_parser_reset(&session->parser);
         }
     }
     shard_want_output(shard, session);

@@ -10,6 +10,7 @@
  */
 #include "shard/internal.h"
 
+#include "base/mutant.h"
 #include <stdlib.h>
 
 /* ---- the borrower ---- */
@@ -93,6 +94,15 @@ void borrow_continue(struct shard *shard, struct borrow *borrow)
     }
 }
 
+/* A mutant's wrong order: what is home is taken before any other shard has been asked. */
+static void borrow_own(struct shard *shard, struct borrow *borrow)
+{
+    struct bitmap256 own = owned_by(shard, borrow->wanted, shard->index);
+    if (bitmap_is_empty(&own) || !can_lend(shard, own, NULL)) return;
+    mark_lent(shard, own);
+    take(shard, borrow, own);
+}
+
 bool borrow_begin(struct shard *shard, struct session *session, struct bitmap256 wanted)
 {
     struct borrow *borrow = calloc(1, sizeof *borrow);
@@ -101,6 +111,7 @@ bool borrow_begin(struct shard *shard, struct session *session, struct bitmap256
     borrow->wanted = wanted;
     session->borrow = borrow;
     shard->stats.borrows++;
+    if (MUTANT(borrow_own_first)) borrow_own(shard, borrow);
     borrow_continue(shard, borrow);
     return borrow->complete;
 }
@@ -144,6 +155,7 @@ void lend_returned(struct shard *shard, struct bitmap256 partitions)
         CHECK(shard->state[p] == PARTITION_LENT);
         shard->state[p] = PARTITION_HOME;
         partition_hold(shard->node->partitions[p], &shard->env);
+        if (MUTANT(lent_deadline_forgotten)) continue;
         shard->expiry_ms[p] = partition_next_expiry_ms(shard->node->partitions[p]);
         if (shard->expiry_ms[p] < shard->env.next_expiry_ms) shard->env.next_expiry_ms = shard->expiry_ms[p];
     }

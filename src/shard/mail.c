@@ -8,6 +8,8 @@
  */
 #include "shard/internal.h"
 
+#include "base/mutant.h"
+
 struct message *mail_reserve_data(struct shard *shard, uint16_t to)
 {
     CHECK(to != shard->index);
@@ -15,7 +17,7 @@ struct message *mail_reserve_data(struct shard *shard, uint16_t to)
     struct message *message = ring_reserve(shard->node->rings[shard->index][to][LANE_DATA]);
     CHECK(message); /* credits <= DATA_SLOTS */
     shard->credits[to]--;
-    bitmap_add(&shard->to_wake, to);
+    if (!MUTANT(data_not_published)) bitmap_add(&shard->to_wake, to);
     *message = (struct message){.from = (uint8_t)shard->index};
     return message;
 }

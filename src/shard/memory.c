@@ -8,6 +8,7 @@
  * and goes on up to 1 % above the limit; beyond that, or without an evicting policy, writes are refused. */
 #include "shard/internal.h"
 
+#include "base/mutant.h"
 #define EVICT_TRIES 512 /* keys in one go; more next turn */
 #define SLACK_PART  100 /* 1/100 of maxmemory */
 #define DECAY_TICKS 10  /* cron ticks in which every slab gets its slab_decay */
@@ -18,7 +19,7 @@ static uint64_t sum_partitions(struct shard *shard)
     for (int p = 0; p < PARTITION_COUNT; p++) {
         if (shard->state[p] == PARTITION_HOME)
             used += shard->partition_bytes[p] = partition_memory(shard->node->partitions[p]);
-        else if (shard->state[p] == PARTITION_LENT)
+        else if (shard->state[p] == PARTITION_LENT && !MUTANT(lent_memory_forgotten))
             used += shard->partition_bytes[p]; /* as it was; the borrower may not be looked at */
     }
     return used;

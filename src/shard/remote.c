@@ -8,6 +8,8 @@
  */
 #include "shard/internal.h"
 
+#include "base/mark.h"
+#include "base/mutant.h"
 #include <stdlib.h>
 
 #define POOL_MAX       32
@@ -60,7 +62,7 @@ static void send_batch(struct shard *shard, uint16_t to)
     shard->outgoing[to] = NULL;
     for (uint32_t i = 0; i < batch->args_count; i++) /* offsets become addresses, now that bytes stay put */
         batch->args[i].ptr = batch->bytes + (size_t)batch->args[i].ptr;
-    shard->credits[to]++; /* the one taken when the batch was begun */
+    shard->credits[to] += !MUTANT(batch_credit_leaks); /* the one taken when the batch was begun */
     struct message *message = mail_reserve_data(shard, to);
     message->kind = MESSAGE_BATCH;
     message->payload = batch;
@@ -131,7 +133,9 @@ bool remote_send(struct shard *shard, struct session *session, const struct requ
     }
     bool is_write = request->command->flags & (COMMAND_WRITE | COMMAND_MAY_REPLICATE);
     session->inflight_shard =
-        session->inflight && session->inflight_shard != target ? SESSION_SHARDS_MIXED : target;
+        session->inflight && session->inflight_shard != target && !MUTANT(inflight_last_shard)
+            ? SESSION_SHARDS_MIXED
+            : target;
     session->inflight_write = is_write || (session->inflight && session->inflight_write);
     session->inflight++;
     session->commands++;
@@ -231,8 +235,12 @@ static bool run_from(struct shard *shard, struct batch *batch)
     for (uint32_t i = batch->done; i < batch->count; i++) {
         struct batch_item *item = &batch->items[i];
         bool home = shard->state[item->partition] == PARTITION_HOME;
-        if (UNLIKELY(!home || (shard->parked && session_is_parked(shard, batch, item)))) {
-            for (uint32_t rest = i; rest < batch->count; rest++) batch->items[rest].parked = true;
+        bool looks_back = shard->parked && !MUTANT(parked_overtaken);
+        if (UNLIKELY(!home || (looks_back && session_is_parked(shard, batch, item)))) {
+            MARK("remote.parked");
+            if (home) MARK("remote.parked_behind_own");
+            uint32_t end = MUTANT(parked_rest_unmarked) ? i + 1 : batch->count;
+            for (uint32_t rest = i; rest < end; rest++) batch->items[rest].parked = true;
             meter_round_end(shard);
             return false;
         }

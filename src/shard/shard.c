@@ -1,6 +1,8 @@
 /* The shard actor's life and its turn. */
 #include "shard/internal.h"
 
+#include "base/mark.h"
+#include "base/mutant.h"
 #include <stdio.h>
 
 #include <stdlib.h>
@@ -120,7 +122,7 @@ void shard_take_partitions(struct shard *shard)
         partition_hold(partition, &shard->env);
         shard->expiry_ms[p] = partition_next_expiry_ms(partition);
     }
-    shard->env.next_expiry_ms = 0; /* looked at in the next turn */
+    if (!MUTANT(reshard_forgets_expiry)) shard->env.next_expiry_ms = 0; /* looked at in the next turn */
     memory_sum(shard);
 }
 
@@ -195,7 +197,7 @@ static void wake_borrows(struct shard *shard)
     struct borrow *waiting = shard->borrow_waiters;
     shard->borrow_waiters = NULL;
     for (struct borrow *next; waiting; waiting = next) {
-        next = waiting->next;
+        next = MUTANT(credit_wakes_one_borrow) ? NULL : waiting->next;
         borrow_granted(shard, waiting, (struct bitmap256){0});
     }
 }
@@ -284,7 +286,8 @@ static int wait_for_work(struct shard *shard, int64_t max_wait_us, struct io_com
     if (sleeps) {
         atomic_store_explicit(sleeping, true, memory_order_relaxed);
         atomic_thread_fence(memory_order_seq_cst);
-        if (!mail_is_empty(shard)) {
+        if (!mail_is_empty(shard) && !MUTANT(sleeps_on_mail)) {
+            MARK("shard.mail_before_sleep");
             until = shard->now_monotonic_us;
             atomic_store_explicit(sleeping, false, memory_order_relaxed);
             sleeps = false;

@@ -1,6 +1,7 @@
 /* build: collections that take a key's place whole. See build.h. */
 #include "store/build.h"
 
+#include "base/mutant.h"
 #include "store/internal.h"
 #include "types/hash.h"
 
@@ -71,7 +72,8 @@ int build_store_until(struct build *build, struct entry *entry, int64_t deadline
     if (!placed) return VALUE_NO_MEMORY;
     memcpy(entry->value.bytes, build->area, build->value.len);
     entry_count_timed_hash(entry, false);
-    if (earliest_ms != INT64_MAX) CHECK(entry_set_deadline(entry, deadline_ms));
+    if (earliest_ms != INT64_MAX && !MUTANT(copy_field_ttl_on_key))
+        CHECK(entry_set_deadline(entry, deadline_ms));
     mutate_key_stored(entry);
     return VALUE_OK;
 }

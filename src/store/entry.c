@@ -2,6 +2,7 @@
  * See partition.h (contract) and item.h (layout). */
 #include "store/internal.h"
 
+#include "base/mutant.h"
 #include "base/number.h"
 #include "store/watch.h"
 
@@ -66,7 +67,7 @@ bool entry_reshape(struct entry *entry, uint32_t header, uint32_t value_len)
         slab_free(slab, *entry->slot, old_size);
         *entry->slot = handle;
         entry->item = moved;
-        if (filed) wheel_moved(&entry->partition->wheel, slab, handle);
+        if (filed && !MUTANT(wheel_move_untold)) wheel_moved(&entry->partition->wheel, slab, handle);
     }
     entry_refresh(entry);
     return true;
@@ -167,7 +168,8 @@ bool entry_set_deadline(struct entry *entry, int64_t deadline_ms)
         return false;
     if (need_block && item_has_expiry(entry->item)) {
         struct item_expiry expiry = item_expiry(entry->item);
-        bool later = item_type(entry->item) != ITEM_HASH && has && had && deadline_ms >= expiry.deadline_ms;
+        bool sooner = deadline_ms < expiry.deadline_ms && !MUTANT(wheel_sooner_not_refiled);
+        bool later = item_type(entry->item) != ITEM_HASH && has && had && !sooner;
         expiry.deadline_ms = deadline_ms;
         if (!later) wheel_remove(&partition->wheel, &partition->slab, *entry->slot);
         item_expiry_put(entry->item, expiry);

@@ -2,6 +2,7 @@
 #ifndef WEFT_STORE_INTERNAL_H
 #define WEFT_STORE_INTERNAL_H
 
+#include "base/mutant.h"
 #include "store/mutate.h"
 #include "store/partition.h"
 
@@ -15,7 +16,8 @@ static inline struct keyspace *partition_keyspace(struct partition *partition, u
 static inline bool item_is_expired(const struct item *item, const struct store_env *env)
 {
     int64_t deadline = item_deadline(item);
-    return deadline != ITEM_NO_DEADLINE && deadline <= env->now_ms && !env->expiry_paused;
+    return deadline != ITEM_NO_DEADLINE && deadline <= env->now_ms - MUTANT(key_lives_one_ms_more) &&
+           !env->expiry_paused;
 }
 
 /* Files an item in the wheel and tells the holder when to look. */

@@ -1,6 +1,7 @@
 /* Mutators of hashes. See mutate_hash.h. */
 #include "store/mutate_hash.h"
 
+#include "base/mutant.h"
 #include "base/number.h"
 #include "store/internal.h"
 
@@ -47,7 +48,9 @@ static int reserve_filing(struct entry *entry)
  */
 static void file_if_earlier(struct entry *entry, int64_t earliest_before_ms)
 {
-    if (hash_earliest_ms(&entry->value) < earliest_before_ms) CHECK(entry_file_fields(entry) == VALUE_OK);
+    bool first_only = MUTANT(hexpire_files_first_only) && earliest_before_ms != INT64_MAX;
+    if (hash_earliest_ms(&entry->value) < earliest_before_ms && !first_only)
+        CHECK(entry_file_fields(entry) == VALUE_OK);
 }
 
 /* A change failed: an empty hash goes, and so does a place in the wheel that nobody needs. */
@@ -104,7 +107,8 @@ int mutate_hash_add(struct entry *entry, struct slice field, int64_t delta, int6
 int mutate_hash_add_float(struct entry *entry, struct slice field, struct slice delta, struct slice result)
 {
     bool created;
-    if (set_field(entry, field, result, HASH_KEEP_DEADLINE, &created) != VALUE_OK) return VALUE_NO_MEMORY;
+    int64_t deadline_ms = MUTANT(hincrbyfloat_drops_ttl) ? HASH_NO_DEADLINE : HASH_KEEP_DEADLINE;
+    if (set_field(entry, field, result, deadline_ms, &created) != VALUE_OK) return VALUE_NO_MEMORY;
     struct slice args[3] = {field, delta, result};
     entry_emit(entry, RECORD_HASH_ADD_FLOAT, args, 3);
     return VALUE_OK;
@@ -135,7 +139,7 @@ bool mutate_hash_remove(struct entry *entry, struct slice field, enum record_del
 {
     bool timed = entry_is_timed_hash(entry);
     if (!hash_remove(&entry->value, field)) return false;
-    entry_count_timed_hash(entry, timed);
+    if (!MUTANT(hdel_subexpiry_stays)) entry_count_timed_hash(entry, timed);
     emit_remove(entry, field, reason);
     entry_close(entry);
     return true;

@@ -3,6 +3,7 @@
 #include "store/internal.h"
 
 #include <stdlib.h>
+#include "base/mutant.h"
 #include "base/number.h"
 #include "store/mutate_stream.h"
 #include "store/rdb_entry.h"
@@ -34,7 +35,8 @@ static int copy_value(const struct entry *from, struct entry *to)
     char scratch[NUMBER_I64_MAX + 1];
     if (item_representation(from->item) != ITEM_COLLECTION) {
         struct slice value = entry_string(from, scratch);
-        return mutate_string_set_as(to, value, item_representation(from->item), item_deadline(from->item));
+        int64_t deadline_ms = MUTANT(rename_drops_ttl) ? ITEM_NO_DEADLINE : item_deadline(from->item);
+        return mutate_string_set_as(to, value, item_representation(from->item), deadline_ms);
     }
     return collection_store_copy(from, to);
 }
@@ -152,7 +154,8 @@ int mutate_flush(struct partition *partition, uint8_t db)
 int mutate_swap_databases(struct partition *partition, uint8_t a, uint8_t b)
 {
     if (a == b) return VALUE_OK;
-    for (int i = 0; i < 2; i++) { /* a watched name that exists on either side has changed */
+    for (int i = 0; i < 2 && !MUTANT(swapdb_untouched);
+         i++) { /* a watched name that exists on either side has changed */
         touch_watched(partition, i ? a : b, a);
         touch_watched(partition, i ? a : b, b);
     }

@@ -1,6 +1,7 @@
 /* Mutators of sets. See mutate_set.h. */
 #include "store/mutate_set.h"
 
+#include "base/mutant.h"
 #include "store/build.h"
 #include "store/internal.h"
 
@@ -28,7 +29,8 @@ int mutate_set_add(struct entry *entry, struct slice member, bool *added)
     struct set_config config = mutate_set_config(entry->partition->env);
     int done = set_add(&entry->value, &config, member, added);
     if (done != VALUE_OK && set_count(&entry->value) == 0) entry_remove(entry); /* it was only prepared */
-    if (*added) entry_emit(entry, RECORD_SET_ADD, &member, 1);
+    if (*added || (MUTANT(sadd_touches_present) && done == VALUE_OK))
+        entry_emit(entry, RECORD_SET_ADD, &member, 1);
     return done;
 }
 

@@ -1,6 +1,7 @@
 /* Mutators of streams. See mutate_stream.h. */
 #include "store/mutate_stream.h"
 
+#include "base/mutant.h"
 #include "store/internal.h"
 
 static struct slice record_id(const struct stream_id *id)
@@ -81,7 +82,9 @@ uint64_t mutate_stream_trim(struct entry *entry, const struct stream_trim *trim)
         uint32_t n = 1;
         struct stream_id last = first_id(entry);
         if (trim->whole_chunks) stream_first_chunk(&entry->value, &n, &last);
-        if (!may_go(entry, trim, n, last) || (trim->limit && taken + n > trim->limit)) break;
+        if (!may_go(entry, trim, n, last) ||
+            (trim->limit && taken + !MUTANT(xtrim_over_limit) * n > trim->limit))
+            break;
         for (uint32_t i = 0; i < n; i++) CHECK(mutate_stream_remove(entry, first_id(entry), false));
         taken += n;
     }

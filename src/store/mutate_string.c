@@ -4,6 +4,7 @@
  * test/unit/store_string_test.c. */
 #include "store/internal.h"
 
+#include "base/mutant.h"
 #include "base/number.h"
 
 /* What a new value will look like; `int_bytes` backs an integer. */
@@ -17,7 +18,7 @@ struct shape {
 static uint32_t int_width(int64_t v)
 {
     if (v == (int8_t)v) return 1;
-    if (v == (int16_t)v) return 2;
+    if (v == (int16_t)v || (MUTANT(int_16_bits_unsigned) && v == (uint16_t)v)) return 2;
     return v == (int32_t)v ? 4 : 8;
 }
 
@@ -78,8 +79,9 @@ static bool replace_item(struct entry *entry, const struct shape *shape, int64_t
     if (has) item_expiry_put(item, (struct item_expiry){.deadline_ms = deadline_ms});
     struct keyspace *keyspace = partition_keyspace(partition, entry->key.db);
     bool had = item_deadline(old) != ITEM_NO_DEADLINE;
-    keyspace->expires += (uint32_t)has - (uint32_t)had;
-    entry_free_value(entry); /* may move the old item: it is not `old` from here on */
+    keyspace->expires += (uint32_t)has - (uint32_t)(had || MUTANT(expires_miscounted));
+    if (!MUTANT(large_string_leaks))
+        entry_free_value(entry); /* may move the old item: it is not `old` from here on */
     if (item_has_expiry(entry->item)) wheel_remove(&partition->wheel, slab, *entry->slot);
     slab_free(slab, *entry->slot, item_size(entry->item));
     *entry->slot = handle;
@@ -201,7 +203,7 @@ static uint8_t *make_editable(struct entry *entry, size_t len)
         }
         uint8_t *bytes = slab_ptr(slab, large.bytes);
         if (len > large.len) {
-            memset(bytes + large.len, 0, len - large.len);
+            memset(bytes + large.len, 0, MUTANT(string_growth_not_zeroed) ? 0 : len - large.len);
             large.len = (uint32_t)len;
         }
         memcpy(entry->value.bytes, &large, sizeof large);

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include "base/hash.h"
+#include "base/mutant.h"
 #include "store/internal.h"
 #include "store/watch.h"
 
@@ -140,7 +141,8 @@ bool entry_find(struct entry *entry, struct partition *partition, const struct k
     entry_at(entry, partition,
              table_find(&keyspace->table, &partition->slab, key->hash, key_matches, partition, key));
     if (!entry->item) return false;
-    if (UNLIKELY(item_has_expiry(entry->item)) && item_is_expired(entry->item, partition->env)) {
+    bool stays = MUTANT(pause_serves_expired) && partition->env->expired_stay;
+    if (UNLIKELY(item_has_expiry(entry->item)) && item_is_expired(entry->item, partition->env) && !stays) {
         if (partition->env->expired_stay)
             entry_at(entry, partition, NULL);
         else
@@ -268,7 +270,8 @@ bool partition_evict(struct partition *partition)
             slot = table_random(&keyspace->table, &partition->slab, partition->env->prng);
         else
             slot = table_clock(&keyspace->table, &partition->slab, &partition->clock_hand,
-                               only_volatile ? is_volatile : NULL, partition, random);
+                               only_volatile && !(MUTANT(evict_random_any) && random) ? is_volatile : NULL,
+                               partition, random);
         if (slot) return evict_slot(partition, k, slot);
     }
     return false;

@@ -7,6 +7,7 @@
  */
 #include "store/wheel.h"
 
+#include "base/mutant.h"
 #define LEVEL_BITS  6
 #define FIRST_LOOKS 32 /* items of one slot that wheel_first compares */
 #define TOP_SHIFT   (LEVEL_BITS * (WHEEL_LEVELS - 1))
@@ -145,7 +146,7 @@ static bool is_half_spread(const struct wheel *wheel)
 int64_t wheel_next_ms(const struct wheel *wheel)
 {
     if (!wheel->count) return INT64_MAX;
-    if (is_half_spread(wheel)) return wheel->now_ms;
+    if (is_half_spread(wheel) && !MUTANT(wheel_half_spread)) return wheel->now_ms;
     for (unsigned level = 0; level < WHEEL_LEVELS; level++) {
         unsigned shift = LEVEL_BITS * level;
         unsigned here = (unsigned)((wheel->now_ms >> shift) & 63);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/mutant.h"
 
 #define ARITY         4u
 #define CHUNK_ENTRIES 256u
@@ -51,7 +52,8 @@ static void settle(struct deadlines *deadlines, struct slab *slab, deadlines_mov
         place = parent;
     }
     for (;;) {
-        uint32_t child = place * ARITY + 1, last = place * ARITY + ARITY, least = place;
+        uint32_t child = place * ARITY + 1, last = place * ARITY + ARITY - MUTANT(deadlines_last_child);
+        uint32_t least = place;
         int64_t earliest = deadline;
         for (; child <= last && child < deadlines->count; child++) {
             int64_t below = entry_deadline(entry_at(deadlines, slab, child));

@@ -1,6 +1,7 @@
 /* Hashes: what sets, removes, converts. Forms, encodings and costs: hash.h; reading: hash_walk.c. */
 #include "types/hash_form.h"
 
+#include "base/mutant.h"
 #define PACKED_COUNT_MAX 128u
 
 /* ---- the visible encoding, by Redis's rules ---- */
@@ -120,7 +121,7 @@ static int root_replace(struct hash_root *root, struct slab *slab, slab_handle *
     }
     if (has && had && field->deadline_ms != old.field.deadline_ms)
         deadlines_change(&root->deadlines, slab, item_moved, place, field->deadline_ms);
-    root->item_bytes += rounded - old_rounded;
+    if (!MUTANT(hash_bytes_drift)) root->item_bytes += rounded - old_rounded;
     return VALUE_OK;
 }
 
@@ -289,7 +290,8 @@ int hash_set(struct value *hash, const struct hash_config *config, struct slice 
     struct hash_field old, new = {field, value, deadline_ms};
     bool exists = hash_find(hash, field, &old);
     enum hash_visible before = hash_visible(hash);
-    if (deadline_ms == HASH_KEEP_DEADLINE) new.deadline_ms = exists ? old.deadline_ms : HASH_NO_DEADLINE;
+    if (deadline_ms == HASH_KEEP_DEADLINE || (MUTANT(hset_keeps_ttl) && deadline_ms == HASH_NO_DEADLINE))
+        new.deadline_ms = exists ? old.deadline_ms : HASH_NO_DEADLINE;
     *created = !exists;
     int error = set_field(hash, config, &new);
     if (error == VALUE_OK)

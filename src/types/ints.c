@@ -1,6 +1,8 @@
 /* Sorted integers: see ints.h. */
 #include "types/ints.h"
 
+#include "base/mutant.h"
+
 static uint8_t width_of(int64_t value)
 {
     return value == (int16_t)value ? 2 : value == (int32_t)value ? 4 : 8;
@@ -60,7 +62,8 @@ bool ints_insert(struct value *ints, uint32_t index, int64_t value)
         memmove(at + width, at, (size_t)(count - index) * width);
     } else { /* from behind, so that the wider ones do not run over those still to be widened */
         for (uint32_t i = count; i-- > 0;)
-            store(first + (size_t)(i + (i >= index)) * width, width, load(first + (size_t)i * old, old));
+            store(first + (size_t)(i + (i >= index + MUTANT(ints_widen_shift))) * width, width,
+                  load(first + (size_t)i * old, old));
     }
     store(first + (size_t)index * width, width, value);
     ints->bytes[1] = width;

@@ -8,6 +8,7 @@
  */
 #include "types/list.h"
 
+#include "base/mutant.h"
 #define TAG_CHUNKED   1u
 #define TAG_QUICKLIST 2u
 #define SMALL_AGAIN   512u /* bytes of entries at which the only chunk becomes the small form again */
@@ -571,7 +572,9 @@ void list_encoding_shrink(struct value *list, int fill)
 {
     if (!list_is_quicklist(list)) return;
     struct limit limit = limit_of(fill);
-    if (list_count(list) > limit.count / 2 || listpack_bytes(list) > limit.bytes / 2) return;
+    if (list_count(list) > limit.count / (MUTANT(list_shrinks_at_once) ? 1 : 2) ||
+        listpack_bytes(list) > limit.bytes / 2)
+        return;
     list->bytes[0] &= (uint8_t)~TAG_QUICKLIST;
 }
 

@@ -1,6 +1,7 @@
 /* Sets: what adds, removes, converts. Forms, encodings and costs: set.h; reading: set_walk.c. */
 #include "types/set_form.h"
 
+#include "base/mutant.h"
 #include "base/number.h"
 
 #define INTS_AREA_MAX    4096u
@@ -61,7 +62,9 @@ static enum set_visible visible_with(const struct value *set, const struct set_c
     bool packable = count < config->listpack_entries_max && len <= config->listpack_value_max;
     switch (set_visible(set)) {
     case SET_VISIBLE_INTSET:
-        if (is_int) return count + 1 > intset_most(config) ? SET_VISIBLE_HASHTABLE : SET_VISIBLE_INTSET;
+        if (is_int)
+            return count + !MUTANT(intset_limit) > intset_most(config) ? SET_VISIBLE_HASHTABLE
+                                                                       : SET_VISIBLE_INTSET;
         packable = packable && ints_text_max(set) <= config->listpack_value_max;
         return packable ? SET_VISIBLE_LISTPACK : SET_VISIBLE_HASHTABLE;
     case SET_VISIBLE_LISTPACK: return packable ? SET_VISIBLE_LISTPACK : SET_VISIBLE_HASHTABLE;

@@ -20,6 +20,7 @@
 #ifndef WEFT_TYPES_STREAM_H
 #define WEFT_TYPES_STREAM_H
 
+#include "base/mutant.h"
 #include "types/value.h"
 
 #define STREAM_EMPTY_AREA    64u
@@ -42,7 +43,7 @@ static inline int stream_id_compare(struct stream_id a, struct stream_id b)
 static inline bool stream_id_next(struct stream_id *id)
 {
     if (id->seq == UINT64_MAX && id->ms == UINT64_MAX) return false;
-    if (++id->seq == 0) id->ms++;
+    if (++id->seq == 0 && !MUTANT(stream_id_no_carry)) id->ms++;
     return true;
 }
 static inline bool stream_id_previous(struct stream_id *id)

@@ -2,6 +2,7 @@
  * Walking (scan, random, clock) is in table_walk.c. */
 #include "types/table_shape.h"
 
+#include "base/mutant.h"
 #include <string.h>
 
 #define JOIN_MAX      460 /* siblings with so many items together are joined (a split leaves ~700) */
@@ -255,7 +256,7 @@ static bool segment_split(struct table *table, struct slab *slab, const struct t
     segment_free(table, slab, refill.from);
     directory_set(table, slab, first, refill.to[0], refill.counts[0]);
     directory_set(table, slab, first + table_segment_span(table, refill.to[0]), refill.to[1],
-                  refill.counts[1]);
+                  refill.counts[!MUTANT(table_split_count)]);
     return true;
 }
 
@@ -332,7 +333,8 @@ static void control_recompute(const struct slab *slab, struct table_segment segm
         }
     }
     for (; at < end; at++)
-        if (any_of_home(&buckets[at], segment, home, type, context)) return;
+        if (!MUTANT(table_forgets_neighbour) && any_of_home(&buckets[at], segment, home, type, context))
+            return;
     buckets[home].control &= (uint8_t)~bit;
 }
 

@@ -2,6 +2,8 @@
  * check of the invariants. See table.h. */
 #include "types/table_shape.h"
 
+#include "base/mutant.h"
+
 static unsigned used_slots(const struct table_bucket *bucket)
 {
     return ~table_bucket_tags(bucket, 0) & 0xfff;
@@ -62,7 +64,7 @@ uint64_t table_scan(const struct table *table, const struct slab *slab, const st
     bool guests = homes > 1 && (place.buckets[before].control & TABLE_NEIGHBOUR);
     unsigned control = place.buckets[place.home].control;
     scan_bucket(&scan, &place.buckets[place.home], !guests && cursor == place.start);
-    if (control & TABLE_NEIGHBOUR)
+    if (control & TABLE_NEIGHBOUR && !(MUTANT(scan_misses_wrapped) && place.home + 1 == homes))
         scan_bucket(&scan, &place.buckets[place.home + 1 == homes ? 0 : place.home + 1], false);
     for (uint32_t i = 0; i < place.segment.stash; i++)
         if (control & TABLE_STASH(i)) scan_bucket(&scan, &place.buckets[homes + i], false);
