@@ -78,10 +78,14 @@ uint8_t *sim_copy(const void *data, size_t len)
 
 /* ---- the world ---- */
 
-static struct sim *of_world(const struct io_world *world)
+struct sim_node *sim_node_of(const struct io_world *world)
 {
     CHECK(world->ops == &sim_world_ops);
-    return ((const struct sim_node *)world)->sim;
+    return (struct sim_node *)(uintptr_t)world;
+}
+struct sim *sim_of_world(const struct io_world *world)
+{
+    return sim_node_of(world)->sim;
 }
 
 static struct sim_node *node_create(struct sim *sim, const char *name)
@@ -91,11 +95,15 @@ static struct sim_node *node_create(struct sim *sim, const char *name)
     node->base.ops = &sim_world_ops;
     node->sim = sim;
     snprintf(node->name, sizeof(node->name), "%s", name);
-    for (struct list *l = sim->nodes.next; l != &sim->nodes; l = l->next) node->number++;
-    list_init(&node->entries);
+    CHECK(sim->node_count < IO_SIM_NODES_MAX);
+    node->number = sim->node_count++;
+    sim->by_number[node->number] = node;
     list_append(&sim->nodes, &node->link);
     prng_seed(&node->entropy, hash_bytes("entropy", 7, sim->seed + (uint64_t)node->number));
     prng_seed(&node->disk, hash_bytes("disk", 4, sim->seed + (uint64_t)node->number));
+    sim_disk_node_init(node);
+    sim_clock_node_init(node);
+    sim_fault_node_init(node);
     return node;
 }
 
@@ -110,13 +118,15 @@ struct io_world *io_sim_world_create(uint64_t seed)
     sim->next_port = 40000;
     sim->next_client_port = 50000;
     prng_seed(&sim->network, hash_bytes("network", 7, seed));
+    prng_seed(&sim->ways.random, hash_bytes("ways", 4, seed));
     prng_seed(&sim->schedule, hash_bytes("schedule", 8, seed));
+    sim_fault_init(sim);
     return &node_create(sim, "node-0")->base;
 }
 
 struct io_world *io_sim_node(struct io_world *world, const char *name)
 {
-    struct sim *sim = of_world(world);
+    struct sim *sim = sim_of_world(world);
     for (struct list *l = sim->nodes.next; l != &sim->nodes; l = l->next) {
         struct sim_node *node = LIST_OWNER(l, struct sim_node, link);
         if (strcmp(node->name, name) == 0) return &node->base;
@@ -126,7 +136,7 @@ struct io_world *io_sim_node(struct io_world *world, const char *name)
 
 static void sim_world_destroy(struct io_world *world)
 {
-    struct sim *sim = of_world(world);
+    struct sim *sim = sim_of_world(world);
     if (((struct sim_node *)world)->number > 0) return; /* a node's program has ended; its disk stays */
     CHECK(list_empty(&sim->ios));
     sim_net_destroy(sim);
@@ -134,7 +144,7 @@ static void sim_world_destroy(struct io_world *world)
     while (!list_empty(&sim->nodes)) {
         struct sim_node *node = LIST_OWNER(sim->nodes.next, struct sim_node, link);
         list_remove(&node->link);
-        sim_file_node_destroy(node);
+        sim_disk_node_destroy(node);
         free(node);
     }
     free(sim->heap);
@@ -144,22 +154,22 @@ static void sim_world_destroy(struct io_world *world)
 
 int64_t io_sim_now_us(const struct io_world *world)
 {
-    return of_world(world)->now_us;
+    return sim_of_world(world)->now_us;
 }
 uint64_t io_sim_trace_hash(const struct io_world *world)
 {
-    return of_world(world)->trace;
+    return sim_of_world(world)->trace;
 }
 
 void io_sim_trace_note(struct io_world *world, uint64_t word)
 {
-    struct sim *sim = of_world(world);
+    struct sim *sim = sim_of_world(world);
     sim->trace = hash_bytes(&word, sizeof(word), sim->trace);
 }
 
 bool io_sim_step(struct io_world *world, int64_t not_after_us)
 {
-    struct sim *sim = of_world(world);
+    struct sim *sim = sim_of_world(world);
     struct sim_io *first = NULL;
     for (struct list *l = sim->ios.next; l != &sim->ios; l = l->next) {
         struct sim_io *s = LIST_OWNER(l, struct sim_io, link);
@@ -181,6 +191,24 @@ bool io_sim_step(struct io_world *world, int64_t not_after_us)
         first->deadline_fired = true;
     }
     return true;
+}
+
+void io_sim_node_crash(struct io_world *world, enum io_sim_crash how, bool vanish)
+{
+    struct sim_node *node = sim_node_of(world);
+    struct sim *sim = node->sim;
+    for (struct list *l = sim->ios.next; l != &sim->ios; l = l->next) {
+        struct sim_io *s = LIST_OWNER(l, struct sim_io, link);
+        if (s->node != node || s->dead) continue;
+        sim_file_io_crash(s);
+        s->dead = true;
+        s->deadline_us = INT64_MAX;
+    }
+    if (how == IO_SIM_POWER_LOSS) sim_disk_power_loss(node);
+    node->read_only = false;
+    node->disk_stalled_until_us = 0;
+    sim_net_node_crash(node, vanish);
+    io_sim_trace_note(world, hash_bytes("crash", 5, (uint64_t)node->number));
 }
 
 /* ---- an io ---- */
@@ -228,6 +256,7 @@ static int sim_turn(struct io *io, int64_t deadline_us, struct io_completion *ou
     struct sim_io *s = sim_of(io);
     CHECK(max > 0);
     free_chunks(s);
+    if (s->dead) return 0;
     s->woken = s->deadline_fired = false;
     int n = sim_net_put_done(s, &s->done_lazy, out, 0, max); /* those of earlier turns: what is new waits */
     sim_net_send_all(s);
@@ -245,6 +274,7 @@ static int sim_turn(struct io *io, int64_t deadline_us, struct io_completion *ou
 bool io_sim_ready(struct io *io)
 {
     struct sim_io *s = sim_of(io);
+    if (s->dead) return false;
     return s->woken || s->deadline_fired || sim_net_ready(s) || !list_empty(&s->files_done);
 }
 
@@ -258,7 +288,7 @@ static int64_t sim_monotonic_us(struct io *io)
 }
 static int64_t sim_realtime_us(struct io *io)
 {
-    return SIM_REALTIME_0_US + sim_of_io(sim_of(io))->now_us;
+    return sim_clock_realtime_us(sim_of(io)->node);
 }
 
 static void sim_entropy(struct io *io, void *buf, size_t len)

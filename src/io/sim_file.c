@@ -1,10 +1,11 @@
-/* Simulated disks: each node has a flat store of named files in memory. Directories are not modelled: a path
- * is a name.
+/* Files of the simulated world: the operations of io.h on the disk of a node (sim_disk.c), and the faults
+ * that an operation meets.
  *
  * An asynchronous operation takes effect and completes when its event fires, after a delay drawn from the
  * node's disk stream, so operations that were submitted together may take effect in any order, as on a real
- * machine. The functions "at once" take effect at once. What a crash loses (everything not synced) comes with
- * the fault model.
+ * machine. The functions "at once" take effect at once, by the same steps. As with the real backends a
+ * completed rename has made the directory of its target durable, a create or unlink has not, and neither has
+ * a sync of the file. Tests: test/unit/io_file_test.c, sim_disk_test.c.
  */
 #include "io/sim.h"
 
@@ -13,6 +14,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define SECTOR      512
+#define STDOUT_NAME "/dev/stdout"
 
 struct sim_file {
     struct io_file base;
@@ -38,138 +42,179 @@ struct sim_op {
     enum sim_step step;
 };
 
-/* ---- the store ---- */
+/* ---- the faults of one step ---- */
 
-static struct sim_entry *entry_find(struct sim_node *node, const char *name)
+/* Of a name that is to change; 0, or the error. */
+static int name_fault(struct sim_node *node)
 {
-    for (struct list *l = node->entries.next; l != &node->entries; l = l->next) {
-        struct sim_entry *e = LIST_OWNER(l, struct sim_entry, link);
-        if (strcmp(e->name, name) == 0) return e;
+    if (node->read_only) return -EROFS;
+    return sim_fault_hit(node, IO_SIM_DISK_NAME_ERROR) ? -EIO : 0;
+}
+
+/* Decides what becomes of a write of `len` bytes: *len is how many take effect, the result 0 or an error. */
+static int write_fault(struct sim_node *node, size_t *len)
+{
+    struct sim *sim = node->sim;
+    size_t all = *len;
+    if (sim_fault_draw(node, IO_SIM_DISK_READ_ONLY) && !node->read_only) {
+        node->read_only = true;
+        sim_fault_count(node, IO_SIM_DISK_READ_ONLY);
     }
-    return NULL;
-}
-
-static void content_release(struct sim_content *content)
-{
-    if (--content->references > 0) return;
-    free(content->data);
-    free(content);
-}
-
-static void entry_remove(struct sim_entry *e)
-{
-    list_remove(&e->link);
-    content_release(e->content);
-    free(e->name);
-    free(e);
-}
-
-/* Puts `content` under `name`, in order of names; takes over the caller's reference. */
-static struct sim_entry *entry_add(struct sim_node *node, const char *name, struct sim_content *content)
-{
-    struct sim_entry *e = calloc(1, sizeof(*e));
-    CHECK(e != NULL);
-    e->name = strdup(name);
-    CHECK(e->name != NULL);
-    e->content = content;
-    struct list *l = node->entries.next;
-    while (l != &node->entries && strcmp(LIST_OWNER(l, struct sim_entry, link)->name, name) < 0) l = l->next;
-    list_append(l, &e->link); /* before l */
-    return e;
-}
-
-static struct sim_content *content_create(void)
-{
-    struct sim_content *c = calloc(1, sizeof(*c));
-    CHECK(c != NULL);
-    c->references = 1;
-    return c;
-}
-
-static void content_write(struct sim_content *c, const void *data, size_t len, uint64_t offset)
-{
-    if (offset + len > c->room) {
-        c->room = (offset + len) * 2;
-        c->data = realloc(c->data, c->room);
-        CHECK(c->data != NULL);
+    *len = 0;
+    if (node->read_only) return -EROFS;
+    if (sim_fault_hit(node, IO_SIM_DISK_WRITE_ERROR)) return -EIO;
+    if (sim_fault_hit(node, IO_SIM_DISK_SHORT_WRITE)) {
+        *len = sim_fault_below(sim, IO_SIM_DISK_SHORT_WRITE, all);
+        return -EIO;
     }
-    if (offset > c->len) memset(c->data + c->len, 0, offset - c->len); /* a hole reads as zeros */
-    if (len > 0) memcpy(c->data + offset, data, len);
-    if (offset + len > c->len) c->len = offset + len;
-}
-
-static int rename_entry(struct sim_node *node, const char *from, const char *to)
-{
-    struct sim_entry *e = entry_find(node, from), *old = entry_find(node, to);
-    if (e == NULL) return -ENOENT;
-    if (e == old) return 0;
-    struct sim_content *content = e->content;
-    content->references++;
-    entry_remove(e);
-    if (old != NULL) entry_remove(old);
-    entry_add(node, to, content);
+    if (sim_fault_hit(node, IO_SIM_DISK_NO_SPACE)) {
+        *len = sim_fault_below(sim, IO_SIM_DISK_NO_SPACE, all);
+        return -ENOSPC;
+    }
+    *len = all;
     return 0;
+}
+
+/* Another place of the file, whole sectors away, that `offset` is mistaken for; itself when there is none. */
+static uint64_t astray(struct sim_node *node, enum io_sim_fault fault, const struct sim_content *c,
+                       uint64_t offset)
+{
+    uint64_t sectors = c->now.len / SECTOR;
+    if (sectors < 2 || !sim_fault_draw(node, fault)) return offset;
+    uint64_t other = sim_fault_below(node->sim, fault, sectors);
+    if (other == offset / SECTOR) other = (other + 1) % sectors;
+    if (other == offset / SECTOR) return offset;
+    sim_fault_count(node, fault);
+    return other * SECTOR + offset % SECTOR;
+}
+
+/* ---- one step ---- */
+
+static int64_t read_at(struct sim_node *node, struct sim_content *c, uint8_t *buf, size_t len,
+                       uint64_t offset)
+{
+    if (sim_fault_hit(node, IO_SIM_DISK_READ_ERROR)) return -EIO;
+    if (sim_fault_draw(node, IO_SIM_DISK_BIT_FLIP) && sim_content_flip(node, c, offset, len))
+        sim_fault_count(node, IO_SIM_DISK_BIT_FLIP);
+    uint64_t from = astray(node, IO_SIM_DISK_MISDIRECTED_READ, c, offset);
+    if (offset >= c->now.len) return 0;
+    if (len > c->now.len - offset) len = c->now.len - offset;
+    size_t there = from >= c->now.len ? 0 : len < c->now.len - from ? len : c->now.len - from;
+    if (there > 0) memcpy(buf, c->now.data + from, there);
+    memset(buf + there, 0, len - there);
+    if (from == offset && sim_fault_draw(node, IO_SIM_DISK_STALE_READ) &&
+        sim_content_stale(c, buf, len, offset))
+        sim_fault_count(node, IO_SIM_DISK_STALE_READ);
+    return (int64_t)len;
+}
+
+static int64_t write_at(struct sim_node *node, struct sim_content *c, const void *buf, size_t len,
+                        uint64_t offset)
+{
+    size_t taken = len;
+    int error = write_fault(node, &taken);
+    if (taken > 0) sim_content_write(c, buf, taken, astray(node, IO_SIM_DISK_MISDIRECTED_WRITE, c, offset));
+    return error < 0 ? error : (int64_t)len;
+}
+
+static int sync_content(struct sim_node *node, struct sim_content *c)
+{
+    bool fails = sim_fault_hit(node, IO_SIM_DISK_SYNC_ERROR);
+    if (fails)
+        sim_content_sync_fails(node, c);
+    else
+        sim_content_sync(c);
+    return fails ? -EIO : 0;
+}
+
+/* Makes the directory of `path` durable, unless that fails: it may then be tried again. */
+static int sync_directory(struct sim_node *node, const char *path)
+{
+    if (sim_fault_hit(node, IO_SIM_DISK_SYNC_ERROR)) return -EIO;
+    sim_disk_sync_directory(node, path);
+    return 0;
+}
+
+static int unlink_name(struct sim_node *node, const char *path)
+{
+    struct sim_entry *e = sim_disk_find(node, path);
+    int error = e == NULL ? -ENOENT : name_fault(node);
+    if (error == 0) sim_disk_unlink(node, e);
+    return error;
+}
+
+/* As the real one: the directory of `to` is synced, too. */
+static int rename_name(struct sim_node *node, const char *from, const char *to)
+{
+    struct sim_entry *e = sim_disk_find(node, from);
+    int error = e == NULL ? -ENOENT : name_fault(node);
+    if (error < 0) return error;
+    sim_disk_rename(node, e, to);
+    return sync_directory(node, to);
+}
+
+/* The entry of that name, made when there is none. */
+static struct sim_entry *open_or_create(struct sim_node *node, const char *path, int *error)
+{
+    struct sim_entry *e = sim_disk_find(node, path);
+    *error = 0;
+    if (e == NULL) *error = name_fault(node);
+    return e != NULL || *error < 0 ? e : sim_disk_create(node, path);
 }
 
 /* ---- asynchronous operations ---- */
 
-/* Where stalls and errors will be drawn. */
 static int64_t disk_delay_us(struct sim_node *node, enum sim_step step)
 {
     int64_t d = 20 + (int64_t)prng_below(&node->disk, 200);
     if (step == SIM_SYNC || step == SIM_RENAME) d *= 5;
     if (prng_below(&node->disk, 32) == 0) d *= 20;
+    if (sim_fault_hit(node, IO_SIM_DISK_LATENCY)) d += sim_fault_amount(node->sim, IO_SIM_DISK_LATENCY);
+    if (sim_fault_hit(node, IO_SIM_DISK_STALL))
+        node->disk_stalled_until_us = node->sim->now_us + sim_fault_amount(node->sim, IO_SIM_DISK_STALL);
+    if (node->disk_stalled_until_us > node->sim->now_us) d += node->disk_stalled_until_us - node->sim->now_us;
     return d;
 }
 
-static int open_entry(struct sim_node *node, struct sim_file *f, const char *path)
+static int open_file(struct sim_node *node, struct sim_file *f, const char *path)
 {
-    struct sim_entry *e = entry_find(node, path);
-    if (e == NULL && !(f->flags & IO_FILE_CREATE)) return -ENOENT;
-    if (e != NULL && (f->flags & IO_FILE_CREATE) && (f->flags & IO_FILE_EXCLUSIVE)) return -EEXIST;
-    if (e == NULL) e = entry_add(node, path, content_create());
-    if (f->flags & IO_FILE_TRUNCATE) e->content->len = 0;
+    bool create = f->flags & IO_FILE_CREATE;
+    struct sim_entry *e = sim_disk_find(node, path);
+    int error = 0;
+    if (e == NULL && !create) return -ENOENT;
+    if (e != NULL && create && (f->flags & IO_FILE_EXCLUSIVE)) return -EEXIST;
+    if (sim_fault_hit(node, IO_SIM_DISK_OPEN_ERROR)) return -EMFILE;
+    if (node->read_only && (f->flags & (IO_FILE_WRITE | IO_FILE_TRUNCATE))) return -EROFS;
+    e = open_or_create(node, path, &error);
+    if (error < 0) return error;
+    if (f->flags & IO_FILE_TRUNCATE) sim_content_truncate(e->content);
     f->content = e->content;
     f->content->references++;
     f->open = true;
     return 0;
 }
 
-static int64_t read_content(struct sim_op *op)
-{
-    const struct sim_content *c = op->file->content;
-    if (!(op->file->flags & IO_FILE_READ)) return -EBADF;
-    if (op->offset >= c->len) return 0;
-    size_t len = c->len - op->offset < op->len ? c->len - op->offset : op->len;
-    memcpy(op->buf, c->data + op->offset, len);
-    return (int64_t)len;
-}
-
 static void file_free(struct sim_file *f)
 {
     list_remove(&f->link);
-    if (f->content != NULL) content_release(f->content);
+    if (f->content != NULL) sim_content_release(f->content);
     free(f);
 }
 
 static int64_t run(struct sim_op *op)
 {
     struct sim_node *node = op->io->node;
-    struct sim_entry *e;
     switch (op->step) {
-    case SIM_OPEN: return open_entry(node, op->file, op->path);
-    case SIM_READ: return read_content(op);
+    case SIM_OPEN: return open_file(node, op->file, op->path);
+    case SIM_READ:
+        if (!(op->file->flags & IO_FILE_READ)) return -EBADF;
+        return read_at(node, op->file->content, op->buf, op->len, op->offset);
     case SIM_WRITE:
         if (!(op->file->flags & IO_FILE_WRITE)) return -EBADF;
-        content_write(op->file->content, op->buf, op->len, op->offset);
-        return (int64_t)op->len;
-    case SIM_RENAME: return rename_entry(node, op->path, op->path_to);
-    case SIM_UNLINK:
-        e = entry_find(node, op->path);
-        if (e == NULL) return -ENOENT;
-        entry_remove(e);
-        return 0;
-    case SIM_SYNC:
+        return write_at(node, op->file->content, op->buf, op->len, op->offset);
+    case SIM_RENAME: return rename_name(node, op->path, op->path_to);
+    case SIM_UNLINK: return unlink_name(node, op->path);
+    case SIM_SYNC: return sync_content(node, op->file->content);
     case SIM_CLOSE: return 0;
     }
     return -EINVAL;
@@ -189,6 +234,7 @@ static void on_done(struct sim *sim, struct sim_event *event)
 
 static void submit(struct sim_io *s, struct sim_op op)
 {
+    if (s->dead) return;
     size_t path_len = op.path != NULL ? strlen(op.path) + 1 : 0;
     size_t path_to_len = op.path_to != NULL ? strlen(op.path_to) + 1 : 0;
     uint8_t *block = malloc(sizeof(op) + path_len + path_to_len);
@@ -267,42 +313,67 @@ int sim_file_put_done(struct sim_io *s, struct io_completion *out, int n, int ma
 
 char *sim_file_load(struct io *io, const char *path, size_t limit, size_t *len, int *error)
 {
-    struct sim_entry *e = entry_find(sim_of(io)->node, path);
-    *error = e == NULL ? -ENOENT : e->content->len > limit ? -EFBIG : 0;
+    struct sim_node *node = sim_of(io)->node;
+    struct sim_entry *e = sim_disk_find(node, path);
+    *error = sim_of(io)->dead ? -EIO : e == NULL ? -ENOENT : e->content->now.len > limit ? -EFBIG : 0;
+    if (*error == 0 && sim_fault_hit(node, IO_SIM_DISK_OPEN_ERROR)) *error = -EMFILE;
     if (*error < 0) return NULL;
-    char *text = malloc(e->content->len + 1);
+    char *text = malloc(e->content->now.len + 1);
     CHECK(text != NULL);
-    if (e->content->len > 0) memcpy(text, e->content->data, e->content->len);
-    text[e->content->len] = 0;
-    *len = e->content->len;
+    int64_t n = read_at(node, e->content, (uint8_t *)text, e->content->now.len, 0);
+    if (n < 0) {
+        free(text);
+        *error = (int)n;
+        return NULL;
+    }
+    text[n] = 0;
+    *len = (size_t)n;
     return text;
 }
 
+/* The same steps as the real one's; a temporary file that failed is removed. */
 int sim_file_store_atomic(struct io *io, const char *path, const void *data, size_t len)
 {
     struct sim_node *node = sim_of(io)->node;
-    struct sim_entry *old = entry_find(node, path);
-    if (old != NULL) entry_remove(old); /* who has the old content open keeps it */
-    content_write(entry_add(node, path, content_create())->content, data, len, 0);
-    return 0;
+    char temporary[1024];
+    int error = sim_of(io)->dead ? -EIO : 0;
+    if (error == 0 && sim_fault_hit(node, IO_SIM_DISK_OPEN_ERROR)) error = -EMFILE;
+    if (error < 0) return error;
+    CHECK(snprintf(temporary, sizeof(temporary), "%s.1.tmp", path) < (int)sizeof(temporary));
+    struct sim_entry *e = open_or_create(node, temporary, &error);
+    if (error < 0) return error;
+    sim_content_truncate(e->content);
+    int64_t n = write_at(node, e->content, data, len, 0);
+    if (n < 0) error = (int)n;
+    if (error == 0) error = sync_content(node, e->content);
+    if (error == 0) error = name_fault(node);
+    if (error < 0) {
+        sim_disk_unlink(node, e);
+        return error;
+    }
+    sim_disk_rename(node, e, path); /* who has the old content open keeps it */
+    return sync_directory(node, path);
 }
 
 int sim_file_append(struct io *io, const char *path, const void *data, size_t len)
 {
     struct sim_node *node = sim_of(io)->node;
-    if (path == NULL) path = "/dev/stdout";
-    struct sim_entry *e = entry_find(node, path);
-    if (e == NULL) e = entry_add(node, path, content_create());
-    content_write(e->content, data, len, e->content->len);
-    return 0;
+    int error = sim_of(io)->dead ? -EIO : 0;
+    if (path == NULL) { /* no disk is behind it */
+        struct sim_entry *out = sim_disk_find(node, STDOUT_NAME);
+        if (out == NULL) out = sim_disk_create(node, STDOUT_NAME);
+        if (error == 0) sim_content_write(out->content, data, len, out->content->now.len);
+        return error;
+    }
+    struct sim_entry *e = error == 0 ? open_or_create(node, path, &error) : NULL;
+    if (error < 0) return error;
+    int64_t n = write_at(node, e->content, data, len, e->content->now.len);
+    return n < 0 ? (int)n : 0;
 }
 
 int sim_file_remove(struct io *io, const char *path)
 {
-    struct sim_entry *e = entry_find(sim_of(io)->node, path);
-    if (e == NULL) return -ENOENT;
-    entry_remove(e);
-    return 0;
+    return sim_of(io)->dead ? -EIO : unlink_name(sim_of(io)->node, path);
 }
 
 int sim_file_glob(struct io *io, const char *pattern, char ***names, size_t *count)
@@ -345,7 +416,14 @@ void sim_file_io_destroy(struct sim_io *s)
     while (!list_empty(&s->files)) file_free(LIST_OWNER(s->files.next, struct sim_file, link));
 }
 
-void sim_file_node_destroy(struct sim_node *node)
+/* Each operation under way was done or not; nobody learns of its outcome. */
+void sim_file_io_crash(struct sim_io *s)
 {
-    while (!list_empty(&node->entries)) entry_remove(LIST_OWNER(node->entries.next, struct sim_entry, link));
+    for (struct list *l = s->files_flying.next, *next; l != &s->files_flying; l = next) {
+        next = l->next;
+        struct sim_op *op = LIST_OWNER(l, struct sim_op, link);
+        if (prng_below(&s->node->disk, 2) == 0) run(op);
+        list_remove(&op->link);
+        op->io = NULL; /* freed when its event fires */
+    }
 }

@@ -55,7 +55,9 @@ void io_memory_huge(void *ptr, size_t len, bool on); /* advice about huge pages 
  *
  * The world returned here is the node "node-0", too: io_create() on it makes an io of that node. A node is
  * what shares a disk and an address: "node-name" or 10.0.0.1, 10.0.0.2 … in order of creation. Any other
- * address (127.0.0.1) means the own node's listener on that port, or else the first node's that has one. */
+ * address (127.0.0.1) means the own node's listener on that port, or else the first node's that has one.
+ *
+ * Faults, partitions, crashes and clocks: io/sim_fault.h. */
 struct io_world *io_sim_world_create(uint64_t seed);
 /* The node of that name, made when there is none: give it to the node's program as its world. It lives as
  * long as the first world; io_world_destroy() on it does nothing, its disk stays for the next start of the
