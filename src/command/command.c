@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/crc.h"
+#include "base/mark.h"
 #include "base/mutant.h"
 
 /* ---- keys ---- */
@@ -185,6 +186,7 @@ void command_reply_help(struct command_context *ctx, const char *const *help)
     while (help[lines]) lines++;
     const char *name = ctx->command->container ? ctx->command->container->name : ctx->command->name;
     char head[128], *p = head;
+    MARK("command.out_of_memory");
     for (const char *c = name; *c; c++) *p++ = (char)(*c >= 'a' && *c <= 'z' ? *c - 0x20 : *c);
     *p = 0;
     reply_array(ctx->reply, lines + 3);

@@ -1,6 +1,7 @@
 /* Sessions: life, input tail, ordered output; see session.h. Tests: test/unit/session_test.c. */
 #include "session/session.h"
 
+#include "base/mark.h"
 #include "base/mutant.h"
 #include <stdlib.h>
 
@@ -161,6 +162,7 @@ void session_fulfil(struct session *s, struct session_pending *pending, const vo
         if (head->after.failed) s->out.failed = true;
         s->out.resp = s->resp;
         free_pending(head);
+        if (s->pending && reply_len(&s->pending->remote)) MARK("session.early_reply");
         if (s->pending) { /* what came early for the new head follows at once */
             reply_raw(&s->out, s->pending->remote.begin, reply_len(&s->pending->remote));
             if (s->pending->remote.failed) s->out.failed = true;

@@ -2,6 +2,7 @@
  * moved. */
 #include "shard/internal.h"
 
+#include "base/mark.h"
 #include "base/mutant.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +21,7 @@ static uint16_t emptiest(const struct shard *shard)
 
 static void refuse_socket(struct shard *shard, io_socket socket, const char *text)
 {
+    MARK("clients.refused");
     shard->stats.rejected_connections++;
     struct session *s = session_create(shard, 0, shard->now_us);
     struct io_conn *conn = s ? io_attach(shard->io, socket, s) : NULL;
@@ -171,6 +173,7 @@ static bool give_up_watches(struct shard *shard, struct session *s)
     if (s->watch_count) {
         struct bitmap256 wanted = {0};
         if (!s->borrow) {
+            MARK("clients.closed_with_watches");
             session_watch_partitions(s, &wanted);
             if (!borrow_begin(shard, s, wanted)) return false;
         } else {
@@ -258,6 +261,7 @@ void clients_received(struct shard *shard, struct session *s, const struct io_co
         return;
     }
     if (s->tail_len > (size_t)shard->config.client_query_buffer_limit_bytes) {
+        MARK("clients.query_limit");
         shard->stats.query_limit_closed++;
         clients_close(shard, s);
         return;
@@ -306,6 +310,7 @@ static void enforce_output_limit(struct shard *shard, struct session *s)
         s->over_soft_limit_since_us = shard->now_us;
     bool soft_long = over_soft && shard->now_us - s->over_soft_limit_since_us >= limit->soft_s * 1000000;
     if ((limit->hard_bytes && bytes > limit->hard_bytes) || soft_long) {
+        MARK("clients.output_limit");
         shard->stats.output_limit_closed++;
         clients_close(shard, s);
     }
@@ -372,6 +377,7 @@ void clients_detach_if_quiet(struct shard *shard, struct session *s)
 /* It was closed on its way out. */
 static void discard(struct shard *shard, struct session *s)
 {
+    MARK("clients.closed_in_move");
     io_discard(shard->io, s->moving_socket);
     s->moving_socket = IO_SOCKET_NONE;
     s->flags |= SESSION_CLOSED;
@@ -392,7 +398,11 @@ void clients_detached(struct shard *shard, struct session *s, io_socket socket)
 bool clients_ship(struct shard *shard, struct session *s)
 {
     struct message *message = mail_reserve_data(shard, s->moving_to);
-    if (!message) return false;
+    if (!message) {
+        MARK("clients.move_waits");
+        return false;
+    }
+    MARK("clients.moved");
     unlink_session(shard, s);
     count(shard, -1, 0);
     message->kind = MESSAGE_SESSION;

@@ -12,6 +12,7 @@
  */
 #include "shard/internal.h"
 
+#include "base/mark.h"
 #include "base/mutant.h"
 #include <stdio.h>
 
@@ -276,7 +277,8 @@ static enum verdict run_on_partition(struct shard *shard, struct session *sessio
 {
     const struct command *command = request->command;
     uint16_t target = shard->owner[partition];
-    if (UNLIKELY(!order_allows(shard, session, command, target)))
+    if (UNLIKELY(!order_allows(shard, session, command, target))) {
+        MARK("dispatch.order_waits");
         return wait_for(session, NULL, SESSION_WAITS_REPLIES);
     if (target != shard->index) {
         struct request sent = *request;
@@ -290,6 +292,7 @@ static enum verdict run_on_partition(struct shard *shard, struct session *sessio
         return wait_for(session, &shard->partition_waiters, SESSION_WAITS_PARTITION);
     }
     dispatch_context(shard, session, command, argv, (int)request->argc);
+        MARK("dispatch.partition_lent");
     struct command_context *ctx = &shard->ctx;
     if (LIKELY(request->staged)) {
         ctx->key = request->key;
@@ -509,6 +512,7 @@ static void execute(struct shard *shard, struct request *request)
             session->input_at = request->start; /* parsed again from here when it is woken */
             if (!MUTANT(rewind_keeps_parser)) resp_parser_reset(&session->parser);
         }
+            MARK("dispatch.rewound");
     }
     shard_want_output(shard, session);
 }

@@ -3,6 +3,8 @@
  * stays isolated, and the run goes on at the same command when the answers are there. */
 #include "shard/internal.h"
 
+#include "base/mark.h"
+
 static void end(struct shard *shard, struct session *session)
 {
     session_unwatch(session, shard->node->partitions);
@@ -18,6 +20,7 @@ static bool refused(struct shard *shard, struct session *session, struct reply *
         return true;
     }
     if (session_watch_is_dirty(session, shard->node->partitions)) {
+        MARK("exec.watch_dirty");
         reply_null_array(reply);
         return true;
     }
@@ -76,6 +79,7 @@ bool exec_run(struct shard *shard, struct session *session)
     end(shard, session);
     return true;
 }
+                MARK("exec.suspended");
 
 /* Only reached outside MULTI: dispatch hands a transaction to exec_run. */
 void cmd_exec(struct command_context *ctx)

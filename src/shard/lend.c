@@ -10,6 +10,7 @@
  */
 #include "shard/internal.h"
 
+#include "base/mark.h"
 #include "base/mutant.h"
 #include <stdlib.h>
 
@@ -55,6 +56,7 @@ static void enqueue(struct shard *shard, uint16_t from, struct borrow *borrow, s
     struct lend_request *request = malloc(sizeof *request);
     CHECK(request);
     *request = (struct lend_request){.wanted = wanted, .borrow = borrow, .from = from};
+    MARK("lend.queued");
     *shard->lend_queue_end = request;
     shard->lend_queue_end = &request->next;
 }
@@ -77,6 +79,7 @@ void borrow_continue(struct shard *shard, struct borrow *borrow)
         }
         struct message *message = mail_reserve_data(shard, borrow->asking);
         if (!message) { /* goes on when the credit is back */
+            MARK("lend.no_credit");
             borrow->next = shard->borrow_waiters;
             shard->borrow_waiters = borrow;
             return;
@@ -122,7 +125,10 @@ void borrow_granted(struct shard *shard, struct borrow *borrow, struct bitmap256
     take(shard, borrow, granted);
     borrow_continue(shard, borrow);
     /* A session that is gone borrowed to give up its watches. */
-    if (session->flags & SESSION_CLOSED) clients_release_if_done(shard, session);
+    if (session->flags & SESSION_CLOSED) {
+        MARK("lend.granted_to_closed");
+        clients_release_if_done(shard, session);
+    }
 }
 
 /* Gives everything back: own partitions are home at once, others travel with this turn's mail. */

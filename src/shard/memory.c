@@ -8,6 +8,7 @@
  * and goes on up to 1 % above the limit; beyond that, or without an evicting policy, writes are refused. */
 #include "shard/internal.h"
 
+#include "base/mark.h"
 #include "base/mutant.h"
 #define EVICT_TRIES 512 /* keys in one go; more next turn */
 #define SLACK_PART  100 /* 1/100 of maxmemory */
@@ -71,6 +72,7 @@ static bool evict_one(struct shard *shard)
         if (shard->state[p] != PARTITION_HOME) continue;
         struct partition *partition = shard->node->partitions[p];
         if (!partition_evict(partition)) continue;
+        MARK("memory.evicted");
         memory_changed(shard, partition);
         return true;
     }
@@ -96,6 +98,7 @@ void memory_changed(struct shard *shard, const struct partition *partition)
 static void wake_others(struct shard *shard)
 {
     if (shard->others_woken) return;
+    MARK("memory.others_woken");
     shard->others_woken = true;
     for (uint16_t i = 0; i < shard->actors; i++)
         if (i != shard->index) io_wake(shard->node->shards[i]->io);
@@ -144,7 +147,10 @@ void memory_expire(struct shard *shard, int64_t until_us)
                 more = partition_expire(partition, 64);
             }
             shard->expiry_ms[p] = partition_next_expiry_ms(partition);
-            if (out_of_time) shard->expire_cursor = p;
+            if (out_of_time) {
+                MARK("memory.expiry_cut");
+                shard->expire_cursor = p;
+            }
         }
         if (shard->expiry_ms[p] < next) next = shard->expiry_ms[p];
     }

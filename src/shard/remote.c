@@ -102,11 +102,15 @@ bool remote_send(struct shard *shard, struct session *session, const struct requ
     for (uint32_t i = 0; i < request->argc; i++) bytes += argv[i].len;
     struct batch *batch = shard->outgoing[target];
     if (batch && (batch->count == BATCH_MAX || batch->bytes_len + bytes > BATCH_BYTES_MAX)) {
+        MARK("remote.batch_full");
         send_batch(shard, target);
         batch = NULL;
     }
     if (!batch) {
-        if (shard->credits[target] == 0) return false;
+        if (shard->credits[target] == 0) {
+            MARK("remote.no_credit");
+            return false;
+        }
         batch = batch_get(shard, target);
         if (!batch) return false;
         shard->credits[target]--;

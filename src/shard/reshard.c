@@ -14,6 +14,7 @@
  */
 #include "shard/internal.h"
 
+#include "base/mark.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -56,7 +57,11 @@ static bool is_quiet(const struct shard *shard)
 
 void reshard_quiet_check(struct shard *shard)
 {
-    if (!shard->quiet_asked || !is_quiet(shard)) return;
+    if (!shard->quiet_asked) return;
+    if (!is_quiet(shard)) {
+        MARK("reshard.waits_for_quiet");
+        return;
+    }
     shard->quiet_asked = false;
     answer(shard, PHASE_QUIET);
 }
@@ -84,6 +89,7 @@ static void follow(struct shard *shard, enum phase phase, const uint64_t *words)
         return;
     case PHASE_ROUTE: route(shard, (uint16_t)words[0], (uint16_t)words[1]); break;
     case PHASE_TAKE:
+        MARK("reshard.taken");
         shard_take_partitions(shard);
         shard->quiet = false;
         shard_wake_list(shard, &shard->reshard_waiters);
@@ -210,6 +216,7 @@ static void end_actors(struct shard *shard, uint16_t from, uint16_t to)
 {
     struct node *node = shard->node;
     for (uint16_t i = to; i < from; i++) {
+        MARK("reshard.actor_ended");
         node->host.actor_join(node->host.context, node->shards[i]);
         meter_absorb(shard, node->shards[i]);
         struct io *io = shard_io(node->shards[i]);

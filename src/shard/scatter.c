@@ -2,6 +2,7 @@
  * each shard writes its own part only, and the mailbox orders the hand-over. */
 #include "shard/internal.h"
 
+#include "base/mark.h"
 #include <stdlib.h>
 
 const struct scatter_part *scatter_parts(struct command_context *ctx, uint16_t *count)
@@ -43,6 +44,7 @@ void scatter_send(struct shard *shard, struct scatter *scatter)
         }
         struct message *message = mail_reserve_data(shard, scatter->asked);
         if (!message) {
+            MARK("scatter.no_credit");
             scatter->next = shard->scatter_waiters;
             shard->scatter_waiters = scatter;
             return;
@@ -57,6 +59,7 @@ void scatter_answered(struct shard *shard, struct scatter *scatter)
     struct session *session = scatter->session;
     if (++scatter->answered < scatter->count) return;
     if (session->flags & SESSION_CLOSING) {
+        MARK("scatter.client_gone");
         scatter_free(session);
         clients_release_if_done(shard, session);
         return;

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include "base/hash.h"
+#include "base/mark.h"
 #include "base/mutant.h"
 #include "store/internal.h"
 #include "store/watch.h"
@@ -143,9 +144,11 @@ bool entry_find(struct entry *entry, struct partition *partition, const struct k
     if (!entry->item) return false;
     bool stays = MUTANT(pause_serves_expired) && partition->env->expired_stay;
     if (UNLIKELY(item_has_expiry(entry->item)) && item_is_expired(entry->item, partition->env) && !stays) {
-        if (partition->env->expired_stay)
+        if (partition->env->expired_stay) {
+            MARK("partition.expired_hidden");
             entry_at(entry, partition, NULL);
-        else
+        } else {
+            MARK("partition.expired_on_access");
             entry_expire(entry);
         return false;
     }

@@ -7,6 +7,7 @@
  */
 #include "store/wheel.h"
 
+#include "base/mark.h"
 #include "base/mutant.h"
 #define LEVEL_BITS  6
 #define FIRST_LOOKS 32 /* items of one slot that wheel_first compares */
@@ -38,6 +39,7 @@ static unsigned slot_for(const struct wheel *wheel, int64_t time_ms)
     uint64_t differ = (uint64_t)(time_ms ^ wheel->now_ms);
     if (differ >> TOP_SHIFT) {
         int64_t here = wheel->now_ms >> TOP_SHIFT, there = time_ms >> TOP_SHIFT;
+        if (there > here + 63) MARK("wheel.beyond");
         if (there > here + 63) there = here + 63; /* beyond the wheel: it is filed again from there */
         return (WHEEL_LEVELS - 1) * 64 + (unsigned)(there & 63);
     }
@@ -193,7 +195,11 @@ slab_handle wheel_pop(struct wheel *wheel, struct slab *slab, int64_t now_ms, in
                 --*steps;
                 moved = true;
             }
-            if (*steps <= 0) return 0;
+            if (moved) MARK("wheel.cascade");
+            if (*steps <= 0) {
+                MARK("wheel.cascade_cut");
+                return 0;
+            }
         }
         slab_handle *head = &slots_of(wheel, slab)[next & 63];
         if (*head) {

@@ -1,6 +1,7 @@
 /* Hashes: what sets, removes, converts. Forms, encodings and costs: hash.h; reading: hash_walk.c. */
 #include "types/hash_form.h"
 
+#include "base/mark.h"
 #include "base/mutant.h"
 #define PACKED_COUNT_MAX 128u
 
@@ -191,6 +192,7 @@ static int convert_to_table(struct value *hash, const struct hash_config *config
         root_destroy(&root, hash->slab);
         return VALUE_NO_MEMORY;
     }
+    MARK("hash.becomes_table");
     hash_tag_put(hash, HASH_TABLE, visible);
     hash_root_store(hash, &root);
     return VALUE_OK;

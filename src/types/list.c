@@ -8,6 +8,7 @@
  */
 #include "types/list.h"
 
+#include "base/mark.h"
 #include "base/mutant.h"
 #define TAG_CHUNKED   1u
 #define TAG_QUICKLIST 2u
@@ -281,6 +282,7 @@ static bool chunk_split(struct large *large, struct slab *slab, const struct lis
         chunk_free(slab, right);
         return false;
     }
+    MARK("list.chunk_split");
     chunk_take(chunk, path->index, (uint32_t)count);
     return true;
 }
@@ -376,6 +378,7 @@ static void tidy(struct large *large, struct slab *slab, const struct list_path 
         struct chunk *other = chunk_at(slab, right.chunk);
         if (chunk_is_big(other) || chunk_spare(chunk) < chunk_used(other)) return;
     }
+    MARK("list.chunks_joined");
     struct chunk *into = chunk_at(slab, left.chunk), *from = chunk_at(slab, right.chunk);
     uint32_t moved = from->count;
     chunk_append(into, from, 0);

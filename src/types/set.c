@@ -1,6 +1,7 @@
 /* Sets: what adds, removes, converts. Forms, encodings and costs: set.h; reading: set_walk.c. */
 #include "types/set_form.h"
 
+#include "base/mark.h"
 #include "base/mutant.h"
 #include "base/number.h"
 
@@ -124,6 +125,7 @@ static int convert_to_table(struct value *set, const struct set_config *config, 
         root_destroy(&root, set->slab);
         return VALUE_NO_MEMORY;
     }
+    MARK("set.becomes_table");
     set_tag_put(set, SET_TABLE, visible);
     set_root_store(set, &root);
     return VALUE_OK;

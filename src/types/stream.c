@@ -7,6 +7,7 @@
  */
 #include "types/stream.h"
 
+#include "base/mark.h"
 #include "base/number.h"
 #include "types/list_chunk.h"
 
@@ -287,6 +288,7 @@ static int become_large(struct value *stream)
         directory_push(slab, directory, first.id, chunk_handle);
     }
     CHECK(stream->resize(stream, STREAM_EMPTY_AREA));
+    MARK("stream.becomes_large");
     root.tag = TAG_LARGE;
     root.directory = handle;
     root_write(stream, &root);

@@ -2,6 +2,7 @@
  * Walking (scan, random, clock) is in table_walk.c. */
 #include "types/table_shape.h"
 
+#include "base/mark.h"
 #include "base/mutant.h"
 #include <string.h>
 
@@ -104,6 +105,7 @@ static slab_handle *place(struct table_bucket *buckets, struct table_segment seg
     for (uint32_t i = 0, at = segment.stash ? home % segment.stash : 0; i < segment.stash; i++) {
         slot = bucket_put(&buckets[segment.homes + at], tag, item);
         if (slot) {
+            MARK("table.stash");
             buckets[home].control |= TABLE_STASH(at);
             return slot;
         }
@@ -184,6 +186,7 @@ static bool directory_double(struct table *table, struct slab *slab)
         counts[2 * i] = segment_count(table, slab, i);
         counts[2 * i + 1] = 0;
     }
+    MARK("table.directory_doubled");
     if (table->depth > 0) slab_free(slab, table->directory, DIRECTORY_LEN << table->depth);
     table->directory = grown;
     table->deepest = 0;
@@ -243,6 +246,7 @@ static bool split_items(struct table *table, struct slab *slab, const struct tab
 static bool segment_split(struct table *table, struct slab *slab, const struct table_type *type,
                           void *context, uint32_t first)
 {
+    MARK("table.split");
     struct refill refill = {.from = table_directory(table, slab)[first], .split = true};
     if (!split_items(table, slab, type, context, &refill, segment_count(table, slab, first))) return false;
     if (refill.from.depth == table->depth) {
@@ -391,6 +395,7 @@ static bool segment_join(struct table *table, struct slab *slab, const struct ta
         segment_free(table, slab, refill.to[0]);
     }
     DCHECK(refill.counts[0] == items);
+    MARK("table.join");
     segment_free(table, slab, a);
     segment_free(table, slab, b);
     if (a.depth == table->depth) table->deepest -= 2;

@@ -6,6 +6,7 @@
  */
 #include "types/zset_form.h"
 #include "base/hash.h"
+#include "base/mark.h"
 
 static void large_write(struct value *zset, const struct large *large)
 {
@@ -178,6 +179,7 @@ static int become_large(struct value *zset, uint64_t hash_seed)
         large_free(&large, zset->slab);
         return VALUE_NO_MEMORY;
     }
+    MARK("zset.becomes_large");
     large.used = zset->slab->used_bytes - taken; /* the area's own change does not count */
     large_write(zset, &large);
     return VALUE_OK;

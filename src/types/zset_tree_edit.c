@@ -16,6 +16,7 @@
  */
 #include "types/zset_node.h"
 
+#include "base/mark.h"
 #include "base/mutant.h"
 
 /* ---- inner nodes' entries ---- */
@@ -521,6 +522,7 @@ bool zset_tree_update(struct zset_tree *tree, struct slab *slab, slab_handle ite
         return true;
     }
 
+    MARK("zset.moves_leaf");
     struct plan plan;
     if (!plan_make(slab, &to, &plan)) return false;
     bool later = bound.order > item_order(slab, item);
