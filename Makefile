@@ -9,7 +9,7 @@ OUT     := build/$(MODE)
 PY      := /usr/bin/python3
 
 WARN    := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wno-unused-parameter
-CPPFLAGS := -Isrc -Ibuild/gen -D_GNU_SOURCE -MMD -MP
+CPPFLAGS := -Isrc -I. -Ibuild/gen -D_GNU_SOURCE -MMD -MP
 CFLAGS.release := -O2 -g -fno-plt -fno-semantic-interposition
 CFLAGS.debug   := -O0 -g3 -DWEFT_DEBUG=1
 CFLAGS.asan    := -O1 -g -Wno-format-truncation -DWEFT_DEBUG=1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
@@ -34,7 +34,7 @@ UNIT    := $(patsubst test/unit/%.c,$(OUT)/test/unit/%,$(wildcard test/unit/*_te
 .PHONY: all run test spin debug asan tsan fuzz unit bench tidy format install deps deps-test clean help
 .SECONDARY:
 
-all: deps build/weft-server build/weft-bench
+all: deps build/weft-server build/weft-bench build/weft-sim
 debug asan tsan: ; $(MAKE) MODE=$@ server unit
 server: $(OUT)/weft-server
 unit: $(UNIT)
@@ -46,6 +46,15 @@ $(OUT)/weft-server: $(OUT)/src/server/main.o $(LIB)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 $(OUT)/weft-bench: $(patsubst %.c,$(OUT)/%.o,$(wildcard bench/*.c)) $(LIB)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+# The simulator: all of sim/ but the mains of its tools.
+SIMOBJ  := $(patsubst %.c,$(OUT)/%.o,$(filter-out sim/main.c %_main.c,$(wildcard sim/*.c)))
+$(OUT)/weft-sim: $(OUT)/sim/main.o $(SIMOBJ) $(LIB)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+build/weft-sim: FORCE
+	$(MAKE) MODE=sim build/sim/weft-sim
+	ln -sf sim/weft-sim $@
+FORCE:
+
 $(LIB): $(OBJ)
 	rm -f $@ && ar rcs $@ $^
 $(OUT)/test/unit/%: $(OUT)/test/unit/%.o $(LIB)

@@ -1,0 +1,334 @@
+/* Clients: RESP over simulated sockets. A client connects, sends bursts of units, reads answers, thinks, comes back
+ * after it was cut. Everything it sees goes to its link. */
+#include "sim/run.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "sim/value.h"
+
+#define OUTSTANDING_MAX 2000
+#define IN_MAX          (64u << 20)
+
+static int64_t now_us(const struct client *client)
+{
+    return run_now_us(client->run);
+}
+
+bool client_init(struct client *client, struct run *run, int index, struct process *process)
+{
+    char name[32];
+    int error = 0;
+    snprintf(name, sizeof name, "client-%d", index);
+    *client = (struct client){.run = run, .process = process, .index = index};
+    client->io = io_create(io_sim_node(run->world, name), &error);
+    prng_seed(&client->prng, run->plan.client_seed ^ ((uint64_t)index << 32));
+    return client->io != NULL;
+}
+
+void client_free(struct client *client)
+{
+    if (client->io) io_destroy(client->io);
+    unit_free(&client->unit);
+    free(client->out);
+    free(client->sending);
+    free(client->in);
+}
+
+/* ---- sending ---- */
+
+static void append(struct client *client, const void *bytes, size_t len)
+{
+    if (client->out_len + len > client->out_capacity) {
+        client->out_capacity = (client->out_len + len) * 2;
+        client->out = realloc(client->out, client->out_capacity);
+        CHECK(client->out);
+    }
+    memcpy(client->out + client->out_len, bytes, len);
+    client->out_len += len;
+}
+
+static void append_command(struct client *client, const struct slice *argv, int argc)
+{
+    char head[32];
+    append(client, head, (size_t)snprintf(head, sizeof head, "*%d\r\n", argc));
+    for (int i = 0; i < argc; i++) {
+        append(client, head, (size_t)snprintf(head, sizeof head, "$%zu\r\n", argv[i].len));
+        append(client, argv[i].ptr, argv[i].len);
+        append(client, "\r\n", 2);
+    }
+}
+
+static void flush(struct client *client)
+{
+    if (client->is_sending || !client->out_len || client->state != CLIENT_OPEN) return;
+    char *bytes = client->sending;
+    size_t capacity = client->sending_capacity;
+    client->sending = client->out;
+    client->sending_len = client->out_len;
+    client->sending_capacity = client->out_capacity;
+    client->out = bytes;
+    client->out_capacity = capacity;
+    client->out_len = 0;
+    client->is_sending = true;
+    struct io_slice slice = {client->sending, client->sending_len};
+    io_send(client->conn, &slice, 1);
+}
+
+static bool is_word(struct slice s, const char *word)
+{
+    return s.len == strlen(word) && strncasecmp(s.ptr, word, s.len) == 0;
+}
+
+static enum op_kind kind_of(const struct unit *unit, int i, bool *in_multi)
+{
+    struct slice name = unit->commands[i].argv[0];
+    if (!unit->is_transaction) return OP_PLAIN;
+    if (is_word(name, "MULTI")) {
+        *in_multi = true;
+        return OP_MULTI;
+    }
+    if (is_word(name, "EXEC") || is_word(name, "DISCARD")) {
+        *in_multi = false;
+        return is_word(name, "EXEC") ? OP_EXEC : OP_DISCARD;
+    }
+    return *in_multi ? OP_QUEUED : OP_PLAIN;
+}
+
+static bool is_dropped(const struct client *client, uint64_t unit)
+{
+    const uint8_t *set = client->run->options.dropped_units;
+    size_t bit = (size_t)client->index * 4096 + unit;
+    return set && unit < 4096 && set[bit / 8] & 1 << bit % 8;
+}
+
+static void send_unit(struct client *client)
+{
+    struct run *run = client->run;
+    uint64_t number = client->unit_number++;
+    int64_t now_ms = io_sim_realtime_us(client->process->world) / 1000;
+    workload_draw(&run->plan.workload, client->index, number, now_ms, &client->unit);
+    if (is_dropped(client, number)) return;
+    bool in_multi = false;
+    for (int i = 0; i < client->unit.count; i++) {
+        const struct unit_command *command = &client->unit.commands[i];
+        if (command->argc == 0) continue;
+        enum op_kind kind = kind_of(&client->unit, i, &in_multi);
+        link_add(run, client->link, kind, client->unit.family, command->argv, command->argc);
+        append_command(client, command->argv, command->argc);
+    }
+}
+
+static void think(struct client *client)
+{
+    client->act_at_us = now_us(client) + (int64_t)prng_below(&client->prng, (uint64_t)(2 * client->run->plan.think_us) + 1);
+}
+
+static void burst(struct client *client)
+{
+    int count = 1 + (int)prng_below(&client->prng, (uint64_t)client->run->plan.depth_max);
+    for (int i = 0; i < count && link_outstanding(client->link) < OUTSTANDING_MAX; i++) send_unit(client);
+    flush(client);
+}
+
+void client_send(struct client *client, const struct slice *argv, int argc)
+{
+    link_add(client->run, client->link, OP_PLAIN, 0, argv, argc);
+    append_command(client, argv, argc);
+    flush(client);
+}
+
+bool client_say(struct client *client, const char *line)
+{
+    struct slice argv[16];
+    int argc = 0;
+    if (client->state != CLIENT_OPEN || link_outstanding(client->link) > 50) return false;
+    for (const char *at = line; *at && argc < (int)ARRAY_LEN(argv);) {
+        size_t len = strcspn(at, " ");
+        argv[argc++] = (struct slice){at, len};
+        at += len + (at[len] == ' ');
+    }
+    client_send(client, argv, argc);
+    return true;
+}
+
+void client_hostile(struct client *client)
+{
+    static const char *const bytes[] = {"*-5\r\n", "*1\r\n$-7\r\n", "*2000000000\r\n", "*1\r\n$99999999999\r\n", "*1\r\n!3\r\n",
+                                        "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$5\r\nab", "\"unbalanced\r\n"};
+    struct slice text = {bytes[prng_below(&client->prng, ARRAY_LEN(bytes))], 0};
+    text.len = strlen(text.ptr);
+    link_add(client->run, client->link, OP_HOSTILE, 0, &text, 1);
+    append(client, text.ptr, text.len);
+    flush(client);
+    client->is_cut = true;   /* the server may close */
+    client->finished = true; /* nothing sensible can follow on this connection */
+    client->act_at_us = now_us(client) + 1000000;
+}
+
+/* ---- the connection ---- */
+
+static void go_away(struct client *client, const char *why)
+{
+    struct run *run = client->run;
+    if (client->state == CLIENT_AWAY) return;
+    TRACE(run->trace, disconnect, now_us(client) - run->start_us, client->index, client->process->index, why);
+    if (client->link) client->link->closed = true;
+    client->link = NULL;
+    client->conn = NULL;
+    client->state = CLIENT_AWAY;
+    client->is_sending = client->is_cut = client->finished = false;
+    client->out_len = client->in_len = 0;
+    client->act_at_us = now_us(client) + 1000 + (int64_t)prng_below(&client->prng, 200000);
+}
+
+static void connect(struct client *client)
+{
+    char name[32];
+    int error = 0;
+    snprintf(name, sizeof name, "node-%d", client->process->index);
+    client->conn = io_connect(client->io, name, 6379, client, &error);
+    if (!client->conn) {
+        client->act_at_us = now_us(client) + 100000;
+        return;
+    }
+    client->state = CLIENT_CONNECTING;
+}
+
+void client_cut(struct client *client)
+{
+    if (client->state == CLIENT_AWAY || !client->conn) return;
+    if (client->out_len > 1 && !client->is_sending && prng_below(&client->prng, 2)) client->out_len /= 2;
+    flush(client);
+    io_close(client->conn);
+    client->conn = NULL; /* go_away() when IO_CLOSED comes */
+}
+
+static void connected(struct client *client)
+{
+    struct run *run = client->run;
+    client->state = CLIENT_OPEN;
+    client->link = link_create(run, client->process, client->index);
+    io_local_address(client->conn, client->link->address);
+    TRACE(run->trace, connect, now_us(client) - run->start_us, client->index, client->process->index, "");
+    if (run->plan.resp3_percent > (int)prng_below(&client->prng, 100)) client_say(client, "HELLO 3");
+    if (client->is_operator && run->healing) client_say(client, "CONFIG SET maxmemory 0");
+    client->act_at_us = now_us(client);
+}
+
+/* ---- receiving ---- */
+
+static void take_replies(struct client *client)
+{
+    struct run *run = client->run;
+    size_t at = 0;
+    while (at < client->in_len && !run->result.finding.found) {
+        value_arena_reset(run->arena);
+        struct value_parsed parsed = value_parse(run->arena, client->in + at, client->in_len - at);
+        if (parsed.status == VALUE_NEEDS_MORE) break;
+        if (parsed.status == VALUE_INVALID) {
+            struct trace_place place = {.client = client->index, .node = client->process->index, .shard = -1};
+            run_fail(run, ORACLE_WIRE, &place, "client %d got bytes that are no RESP: %s", client->index, parsed.error);
+            return;
+        }
+        link_answered(run, client->link, parsed.value, client->in + at, parsed.consumed);
+        at += parsed.consumed;
+    }
+    memmove(client->in, client->in + at, client->in_len - at);
+    client->in_len -= at;
+}
+
+static void received(struct client *client, const struct io_completion *done)
+{
+    size_t len = (size_t)done->result;
+    if (client->in_len + len > client->in_capacity) {
+        client->in_capacity = (client->in_len + len) * 2;
+        CHECK(client->in_capacity < IN_MAX);
+        client->in = realloc(client->in, client->in_capacity);
+        CHECK(client->in);
+    }
+    memcpy(client->in + client->in_len, done->data, len);
+    client->in_len += len;
+    take_replies(client);
+}
+
+/* May the server have closed this connection? Otherwise that is a finding. */
+static bool may_be_closed(const struct client *client)
+{
+    const struct run *run = client->run;
+    if (client->is_cut || client->link->life != client->process->life || !client->process->up) return true;
+    static const enum io_sim_fault breakers[] = {IO_SIM_NET_RESET, IO_SIM_NET_FIN_CUT, IO_SIM_NET_HALF_OPEN,
+                                                 IO_SIM_NET_ATTACH_ERROR, IO_SIM_NET_ACCEPT_STORM};
+    for (size_t i = 0; i < ARRAY_LEN(breakers); i++)
+        if (run->plan.world_rate[breakers[i]]) return true;
+    for (int i = IO_SIM_NET_CLOG_SEND; i <= IO_SIM_NET_FLAP; i++) /* keep-alive may give up */
+        if (run->plan.world_rate[i]) return true;
+    return false;
+}
+
+static void ended(struct client *client, int64_t result)
+{
+    struct run *run = client->run;
+    if (!client->conn) return;
+    if (client->link && !may_be_closed(client)) {
+        struct trace_place place = {.client = client->index, .node = client->process->index, .shard = -1};
+        run_fail(run, ORACLE_WIRE, &place, "the server closed the connection of client %d (%s)", client->index,
+                 result == 0 ? "end of stream" : "reset");
+    }
+    io_close(client->conn);
+    client->conn = NULL;
+}
+
+void client_turn(struct client *client)
+{
+    struct run *run = client->run;
+    struct io_completion done[64];
+    int64_t until = client->act_at_us;
+    if (client->slow_until_us && client->slow_until_us < until) until = client->slow_until_us;
+    if (client->finished && client->state == CLIENT_OPEN && !client->is_cut) until = INT64_MAX;
+    int count = io_wait(client->io, until, done, ARRAY_LEN(done));
+    for (int i = 0; i < count; i++) {
+        switch (done[i].op) {
+        case IO_CONNECT:
+            if (done[i].result == 0)
+                connected(client);
+            else
+                ended(client, done[i].result);
+            break;
+        case IO_RECV:
+            if (done[i].result > 0 && client->link)
+                received(client, &done[i]);
+            else
+                ended(client, done[i].result);
+            break;
+        case IO_SENT:
+            client->is_sending = false;
+            if (done[i].result < 0)
+                ended(client, done[i].result);
+            else if (client->conn)
+                flush(client);
+            break;
+        case IO_CLOSED: go_away(client, ""); break;
+        default: break;
+        }
+    }
+    int64_t now = now_us(client);
+    if (client->slow_until_us && client->slow_until_us <= now) {
+        client->slow_until_us = 0;
+        if (client->conn && client->state == CLIENT_OPEN) io_recv_resume(client->conn);
+    }
+    if (now < client->act_at_us) return;
+    client->act_at_us = now + 1000000;
+    if (client->state == CLIENT_AWAY) {
+        connect(client);
+    } else if (client->state == CLIENT_OPEN && client->conn) {
+        if (client->is_cut && client->finished) {
+            client_cut(client);
+        } else if (!client->finished && !client->is_operator && !run->healing) {
+            burst(client);
+            think(client);
+        }
+    }
+}

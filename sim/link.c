@@ -1,0 +1,382 @@
+/* Links: what a client sent, what was executed for it, what it was answered.
+ *
+ * The hook tells each execution with its argv; under pipeline-order strict it must be the next command that
+ * this client sent and that nobody refused. Those that were passed over are *skipped*: the answer to them has
+ * to be an error. EXEC's queued commands come one by one, then EXEC itself with the whole reply. What the
+ * client reads must be, byte by byte, what was written at execution.
+ */
+#include "sim/run.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/hash.h"
+#include "sim/model.h"
+#include "sim/value.h"
+
+struct link *link_create(struct run *run, struct process *process, int client)
+{
+    struct link *link = calloc(1, sizeof *link);
+    CHECK(link);
+    link->process = process;
+    link->life = process->life;
+    link->client = client;
+    link->next = run->links;
+    run->links = link;
+    return link;
+}
+
+static void watches_clear(struct link *link)
+{
+    for (size_t i = 0; i < link->watch_count; i++) free(link->watches[i].key);
+    link->watch_count = 0;
+}
+
+void links_free(struct run *run)
+{
+    while (run->links) {
+        struct link *link = run->links;
+        run->links = link->next;
+        for (size_t i = 0; i < link->count; i++) {
+            free(link->ops[i]->argv);
+            free(link->ops[i]->reply);
+            free(link->ops[i]);
+        }
+        watches_clear(link);
+        free(link->watches);
+        free(link->ops);
+        free(link);
+    }
+}
+
+struct op *link_add(struct run *run, struct link *link, enum op_kind kind, enum workload_family family,
+                    const struct slice *argv, int argc)
+{
+    if (link->count == link->capacity) {
+        link->capacity = link->capacity ? link->capacity * 2 : 64;
+        link->ops = realloc(link->ops, link->capacity * sizeof *link->ops);
+        CHECK(link->ops);
+    }
+    size_t bytes = 0;
+    for (int i = 0; i < argc; i++) bytes += argv[i].len;
+    struct op *op = calloc(1, sizeof *op);
+    CHECK(op);
+    op->argv = malloc((size_t)argc * sizeof *argv + bytes + 1);
+    CHECK(op->argv);
+    char *at = (char *)(op->argv + argc);
+    for (int i = 0; i < argc; i++) {
+        memcpy(at, argv[i].ptr, argv[i].len);
+        op->argv[i] = (struct slice){at, argv[i].len};
+        at += argv[i].len;
+    }
+    op->argc = argc;
+    op->number = ++run->op_count;
+    op->kind = kind;
+    op->family = family;
+    op->sent_us = run_now_us(run);
+    op->sent_tick = ++run->tick;
+    link->ops[link->count++] = op;
+    TRACE(run->trace, command, op->sent_us - run->start_us, link->client, op->number, argv, (size_t)argc);
+    return op;
+}
+
+size_t link_outstanding(const struct link *link)
+{
+    return link->count - link->next_answer;
+}
+
+/* ---- reports ---- */
+
+static const char *op_text(const struct op *op, char *buf, size_t size)
+{
+    size_t n = 0;
+    for (int i = 0; i < op->argc && n + 80 < size; i++) {
+        char word[64];
+        value_print_bytes(op->argv[i], 40, word, sizeof word);
+        n += (size_t)snprintf(buf + n, size - n, "%s%s", i ? " " : "", word);
+    }
+    return buf;
+}
+
+static void complain(struct run *run, enum oracle oracle, const struct link *link, const struct op *op,
+                     const char *what)
+{
+    char text[600] = "";
+    struct trace_place place = {.client = -1, .node = -1, .shard = -1};
+    if (link) {
+        place.client = link->client;
+        place.node = link->process->index;
+        place.db = link->db;
+    }
+    if (op) {
+        op_text(op, text, sizeof text);
+        place.op = op->number;
+        if (op->argc > 1) place.key = op->argv[1];
+    }
+    run_fail(run, oracle, &place, "%s\n  operation %" PRIu64 " of client %d: %s", what, op ? op->number : 0,
+             link ? link->client : -1, text);
+}
+
+/* ---- execution ---- */
+
+static bool slice_is_word(struct slice s, const char *word)
+{
+    return s.len == strlen(word) && strncasecmp(s.ptr, word, s.len) == 0;
+}
+
+static struct link *find_link(struct run *run, struct process *process, const struct execution *x)
+{
+    for (struct link *link = run->links; link; link = link->next)
+        if (link->process == process && link->life == process->life && link->session_id == x->session_id)
+            return link;
+    for (struct link *link = run->links; link; link = link->next) {
+        if (link->process != process || link->life != process->life || link->session_id) continue;
+        if (strcmp(link->address, x->address) != 0) continue;
+        link->session_id = x->session_id;
+        return link;
+    }
+    return NULL;
+}
+
+static bool same_words(const struct op *op, const struct slice *argv, int argc)
+{
+    if (op->argc != argc) return false;
+    for (int i = 0; i < argc; i++)
+        if (!slice_equal(op->argv[i], argv[i])) return false;
+    return true;
+}
+
+/* The op that this execution is of; NULL: none that could be. */
+static struct op *match(struct run *run, struct link *link, const struct execution *x)
+{
+    if (x->in_multi) {
+        if (link->transaction >= link->count) return NULL;
+        struct op *op = link->ops[link->transaction];
+        if (op->kind != OP_QUEUED || !same_words(op, x->argv, x->argc)) return NULL;
+        link->transaction++;
+        return op;
+    }
+    for (size_t i = link->next_execute; i < link->count; i++) {
+        struct op *op = link->ops[i];
+        if (op->kind == OP_QUEUED || op->executed) continue;
+        if (same_words(op, x->argv, x->argc)) {
+            if (!run->plan.relaxed) link->next_execute = i + 1;
+            if (op->kind == OP_MULTI) link->transaction = i + 1;
+            return op;
+        }
+        if (!run->plan.relaxed) op->skipped = true;
+    }
+    return NULL;
+}
+
+static uint64_t watch_token_of(const struct link *link, const struct link_watch *watch, int64_t now_ms)
+{
+    return model_watch_token(link->process->model, watch->db, (struct slice){watch->key, watch->len}, now_ms);
+}
+
+static void watch_keys(struct link *link, const struct execution *x)
+{
+    for (int i = 1; i < x->argc; i++) {
+        struct link_watch *grown = realloc(link->watches, (link->watch_count + 1) * sizeof *grown);
+        CHECK(grown);
+        link->watches = grown;
+        struct link_watch *watch = &grown[link->watch_count++];
+        *watch =
+            (struct link_watch){.key = malloc(x->argv[i].len + 1), .len = x->argv[i].len, .db = link->db};
+        CHECK(watch->key);
+        memcpy(watch->key, x->argv[i].ptr, watch->len);
+        watch->token = watch_token_of(link, watch, x->now_ms);
+    }
+}
+
+static bool watched_changed(const struct link *link, int64_t now_ms)
+{
+    for (size_t i = 0; i < link->watch_count; i++)
+        if (watch_token_of(link, &link->watches[i], now_ms) != link->watches[i].token) return true;
+    return false;
+}
+
+/* EXEC has run or was refused: its reply and the queued commands' must fit together. */
+static void judge_exec(struct run *run, struct link *link, struct op *exec, const struct value *reply,
+                       int64_t now_ms)
+{
+    size_t end = link->next_execute - 1, begin = end;
+    while (begin > 0 && link->ops[begin - 1]->kind == OP_QUEUED) begin--;
+    size_t ran = 0, queued = end - begin;
+    for (size_t i = begin; i < end; i++) ran += link->ops[i]->executed;
+    bool nil = reply->kind == VALUE_NULL || reply->kind == VALUE_NULL_ARRAY;
+    if (nil) {
+        if (ran)
+            complain(run, ORACLE_TRANSACTIONS, link, exec,
+                     "EXEC answered null, but some of its commands ran");
+        if (!watched_changed(link, now_ms))
+            complain(run, ORACLE_TRANSACTIONS, link, exec,
+                     "EXEC answered null, but no watched key has changed");
+    } else if (value_is_error(reply)) {
+        if (ran) complain(run, ORACLE_TRANSACTIONS, link, exec, "EXEC failed, but some of its commands ran");
+    } else if (reply->kind != VALUE_ARRAY || reply->count != ran || ran != queued) {
+        complain(run, ORACLE_TRANSACTIONS, link, exec,
+                 "EXEC did not run all of its commands, or answered another number");
+    }
+}
+
+static bool is_out_of_memory(const struct value *reply)
+{
+    return reply->kind == VALUE_ERROR && reply->text.len >= 3 && memcmp(reply->text.ptr, "OOM", 3) == 0;
+}
+
+/* The model's judgement, except where the reply is a refusal that faults of memory allow. */
+static void judge_reply(struct run *run, struct link *link, struct op *op, const struct execution *x,
+                        const struct value *reply)
+{
+    struct process *process = link->process;
+    if (is_out_of_memory(reply) && process->memory_faults) return;
+    struct model_call call = {.argc = (size_t)x->argc,
+                              .argv = x->argv,
+                              .db = x->db,
+                              .resp = x->resp,
+                              .in_multi = x->in_multi,
+                              .now_ms = x->now_ms,
+                              .reply = reply};
+    const char *complaint = model_check(process->model, &call);
+    if (complaint) complain(run, ORACLE_MODEL, link, op, complaint);
+}
+
+/* What a connection knows about itself changes with these. */
+static void follow_session(struct link *link, const struct op *op, const struct execution *x,
+                           const struct value *reply)
+{
+    if (value_is_error(reply)) return;
+    if (slice_is_word(op->argv[0], "SELECT")) link->db = atoi(op->argv[1].ptr);
+    if (slice_is_word(op->argv[0], "RESET")) link->db = 0, watches_clear(link);
+    if (slice_is_word(op->argv[0], "UNWATCH") || op->kind == OP_DISCARD || op->kind == OP_EXEC)
+        watches_clear(link);
+    if (slice_is_word(op->argv[0], "WATCH")) watch_keys(link, x);
+}
+
+void link_executed(struct process *process, const struct execution *x)
+{
+    struct run *run = process->run;
+    run->turn_executed++;
+    run->result.executed[x->shard]++;
+    if (run->result.finding.found) return;
+    struct link *link = find_link(run, process, x);
+    struct op *op = link ? match(run, link, x) : NULL;
+    if (!op) {
+        struct op shown = {.argv = (struct slice *)x->argv, .argc = x->argc};
+        char next[300] = "nothing", sentence[400];
+        size_t at = !link ? 0 : x->in_multi ? link->transaction : link->next_execute;
+        if (link && at < link->count) op_text(link->ops[at], next, sizeof next);
+        snprintf(sentence, sizeof sentence, "executed%s, but the next that this client sent is %s",
+                 x->in_multi ? " by EXEC" : "", next);
+        complain(run, link ? ORACLE_ORDER : ORACLE_WIRE, link, &shown,
+                 link ? sentence : "executed, but nobody sent it");
+        return;
+    }
+    if (op->executed) complain(run, ORACLE_ORDER, link, op, "executed twice");
+    op->executed = true;
+    op->db = link->db;
+    size_t len = op->reply_len = x->reply.len;
+    op->reply = malloc(len + 1);
+    CHECK(op->reply);
+    memcpy(op->reply, x->reply.ptr, len);
+    if (x->db != link->db)
+        complain(run, ORACLE_ORDER, link, op, "executed in another database than the selected one");
+    value_arena_reset(run->arena);
+    struct value_parsed parsed = value_parse(run->arena, op->reply, len);
+    if (parsed.status != VALUE_COMPLETE || parsed.consumed != len ||
+        !value_speaks(parsed.value, x->resp)) {
+        complain(run, ORACLE_WIRE, link, op, "wrote something that is not one reply of its protocol version");
+        return;
+    }
+    io_sim_trace_note(run->world, hash_bytes(op->reply, len, op->number));
+    TRACE(run->trace, applied, run_now_us(run) - run->start_us, process->index, x->shard, x->db,
+          link->client, op->number, x->argv, (size_t)x->argc, op->reply, len);
+    if (op->kind == OP_EXEC) {
+        judge_exec(run, link, op, parsed.value, x->now_ms);
+    } else {
+        if (x->in_multi && link->watch_count && watched_changed(link, x->now_ms) &&
+            (link->transaction < 2 || link->ops[link->transaction - 2]->kind != OP_QUEUED))
+            complain(run, ORACLE_TRANSACTIONS, link, op, "EXEC ran although a watched key has changed");
+        judge_reply(run, link, op, x, parsed.value);
+    }
+    follow_session(link, op, x, parsed.value);
+}
+
+/* ---- what changes without a command ---- */
+
+void link_removed(struct process *process, int db, struct slice key, const struct slice *field, bool evicted)
+{
+    struct run *run = process->run;
+    if (run->result.finding.found) return;
+    int64_t now_ms = io_sim_realtime_us(process->world) / 1000;
+    struct trace_place place = {.client = -1, .node = process->index, .shard = -1, .db = db, .key = key};
+    const char *complaint = field ? model_remove_field(process->model, db, key, *field, now_ms)
+                                  : model_remove(process->model, db, key, evicted ? MODEL_EVICTED : MODEL_EXPIRED, now_ms);
+    if (complaint) run_fail(run, evicted ? ORACLE_MEMORY : ORACLE_TTL, &place, "%s", complaint);
+}
+
+void link_process_crashed(struct process *process)
+{
+    model_reset(process->model);
+}
+
+/* ---- answers ---- */
+
+static bool is_refusal(const struct run *run, const struct link *link, const struct value *value)
+{
+    static const char *const texts[] = {"ERR unknown command",
+                                        "ERR wrong number of arguments",
+                                        "ERR unknown subcommand",
+                                        "ERR Unknown subcommand",
+                                        "EXECABORT",
+                                        "ERR Protocol error",
+                                        "NOAUTH"};
+    if (!value_is_error(value)) return false;
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++)
+        if (value->text.len >= strlen(texts[i]) && memcmp(value->text.ptr, texts[i], strlen(texts[i])) == 0)
+            return true;
+    return is_out_of_memory(value) && link->process->memory_faults;
+}
+
+void link_answered(struct run *run, struct link *link, const struct value *value, const char *bytes,
+                   size_t len)
+{
+    if (value->kind == VALUE_PUSH) {
+        TRACE(run->trace, push, run_now_us(run) - run->start_us, link->client, bytes, len);
+        return;
+    }
+    if (link->next_answer == link->count) {
+        complain(run, ORACLE_WIRE, link, NULL, "a reply came that belongs to no command");
+        return;
+    }
+    struct op *op = link->ops[link->next_answer++];
+    op->answered = true;
+    op->answered_us = run_now_us(run);
+    op->answered_tick = ++run->tick;
+    TRACE(run->trace, reply, op->answered_us - run->start_us, link->client, op->number,
+          op->answered_us - op->sent_us, bytes, len);
+    if (op->kind == OP_HOSTILE) return;
+    bool is_queued = value->kind == VALUE_SIMPLE && slice_equal(value->text, SLICE("QUEUED"));
+    if (op->kind == OP_QUEUED) {
+        if (!is_queued && !value_is_error(value))
+            complain(run, ORACLE_WIRE, link, op, "was to be queued, but the answer is no QUEUED");
+        if (!is_queued && op->executed)
+            complain(run, ORACLE_WIRE, link, op, "was refused while queueing, but ran");
+    } else if (op->executed) {
+        if (op->reply_len != len || memcmp(op->reply, bytes, len) != 0)
+            complain(run, ORACLE_WIRE, link, op, "answered with other bytes than were written when it ran");
+    } else if (!is_refusal(run, link, value)) {
+        char text[200], sentence[300];
+        snprintf(sentence, sizeof sentence, "answered %s, but never executed",
+                 value_print(value, text, sizeof text));
+        complain(run, ORACLE_WIRE, link, op, sentence);
+    }
+    if (value_is_error(value))
+        run->result.errors++;
+    else
+        run->result.commands++;
+}

@@ -1,0 +1,226 @@
+/* Draws plans: see plan.h. Streams: one per group of draws, so that an option or a new draw in one group
+ * leaves the others as they were. */
+#include "sim/plan.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/hash.h"
+
+#define SECOND_US INT64_C(1000000)
+
+const char *const schedule_policy_names[SCHEDULE_POLICIES] = {"uniform", "priority", "starve",
+                                                              "newest",  "lockstep", "burst"};
+const struct process_fault_kind process_fault_kinds[PROCESS_FAULTS] = {
+    [FAULT_CRASH] = {"process.crash", "process"},
+    [FAULT_PAUSE] = {"process.pause", "process"},
+    [FAULT_PAUSE_LONG] = {"process.pause_long", "process"},
+    [FAULT_SLOW_CORE] = {"process.slow_core", "process"},
+    [FAULT_STARVE] = {"process.starve", "process"},
+    [FAULT_MAIL_DELAY] = {"process.mail_delay", "process"},
+    [FAULT_CLOCK_STEP] = {"clock.step", "clock"},
+    [FAULT_RESHARD] = {"process.reshard", "process"},
+    [FAULT_ALLOCATION] = {"memory.allocation", "memory"},
+    [FAULT_MEMORY_EDGE] = {"memory.edge", "memory"},
+    [FAULT_CLIENT_CUT] = {"client.cut", "client"},
+    [FAULT_CLIENT_HOSTILE] = {"client.hostile", "client"},
+    [FAULT_CLIENT_SLOW] = {"client.slow", "client"},
+    [FAULT_CLIENT_KILL] = {"client.kill", "client"},
+    [FAULT_CLIENT_PAUSE] = {"client.pause", "client"},
+    [FAULT_CONFIG] = {"process.config", "process"},
+};
+/* Events per virtual minute, when a seed has the fault. */
+static const uint32_t process_rates[PROCESS_FAULTS] = {
+    [FAULT_CRASH] = 2,        [FAULT_PAUSE] = 20,       [FAULT_PAUSE_LONG] = 1,   [FAULT_SLOW_CORE] = 10,
+    [FAULT_STARVE] = 15,      [FAULT_MAIL_DELAY] = 1,   [FAULT_CLOCK_STEP] = 4,   [FAULT_RESHARD] = 15,
+    [FAULT_ALLOCATION] = 20,  [FAULT_MEMORY_EDGE] = 4,  [FAULT_CLIENT_CUT] = 30,  [FAULT_CLIENT_HOSTILE] = 10,
+    [FAULT_CLIENT_SLOW] = 10, [FAULT_CLIENT_KILL] = 10, [FAULT_CLIENT_PAUSE] = 5, [FAULT_CONFIG] = 10};
+
+static void stream(struct prng *prng, const struct plan *plan, const char *name)
+{
+    prng_seed(prng, hash_bytes(name, strlen(name), plan->seed));
+}
+
+static bool is_named(const char *name, const char *group, const char *wanted)
+{
+    return strcmp(name, wanted) == 0 || strcmp(group, wanted) == 0 || strcmp(wanted, "all") == 0;
+}
+
+/* May this fault be drawn? 2: it must, as the command line names it. */
+static int allowed(const struct plan_options *options, const char *name, const char *group)
+{
+    for (int i = 0; i < options->without_count; i++)
+        if (is_named(name, group, options->without[i])) return 0;
+    if (!options->only_count) return 1;
+    for (int i = 0; i < options->only_count; i++)
+        if (is_named(name, group, options->only[i])) return 2;
+    return 0;
+}
+
+/* ---- faults ---- */
+
+/* Rates at which a run of a minute meets a fault some times without drowning in it. */
+static uint32_t world_rate(enum io_sim_fault fault, struct prng *prng)
+{
+    const char *unit = io_sim_fault_row(fault)->unit;
+    uint32_t most = 2000;
+    if (strcmp(unit, "SEGMENT") == 0) most = 3000;
+    if (strcmp(unit, "RECEIVE") == 0) most = 200000;
+    if (strcmp(unit, "CONNECT") == 0 || strcmp(unit, "ACCEPT") == 0 || strcmp(unit, "ATTACH") == 0)
+        most = 200000;
+    if (strcmp(unit, "NODE_TICK") == 0 || strcmp(unit, "TICK") == 0) most = 4000;
+    if (strcmp(unit, "NODE") == 0) most = 1000000;
+    if (fault == IO_SIM_NET_RESET || fault == IO_SIM_NET_FIN_CUT || fault == IO_SIM_NET_HALF_OPEN) most = 600;
+    if (fault == IO_SIM_NET_ONE_BYTE) most = 50000;
+    return 1 + (uint32_t)prng_below(prng, most);
+}
+
+static bool concerns_us(enum io_sim_fault fault)
+{
+    enum io_sim_group group = io_sim_fault_row(fault)->group;
+    if (group == IO_SIM_CLOCK) return true;
+    /* A listen that fails ends the start; peers have no links yet. */
+    return group == IO_SIM_NETWORK && fault != IO_SIM_NET_LISTEN_ERROR && fault != IO_SIM_NET_CORRUPT;
+}
+
+static void draw_faults(struct plan *plan, const struct plan_options *options)
+{
+    struct prng prng;
+    stream(&prng, plan, "faults");
+    int percent = (int)prng_below(&prng, 60); /* some seeds have few kinds, some many */
+    for (int i = 0; i < PROCESS_FAULTS; i++) {
+        const struct process_fault_kind *kind = &process_fault_kinds[i];
+        bool drawn = (int)prng_below(&prng, 100) < percent;
+        uint32_t rate = 1 + (uint32_t)prng_below(&prng, 2 * process_rates[i]);
+        int may = allowed(options, kind->name, kind->group);
+        if (may == 2 || (may && drawn)) plan->process_rate[i] = rate;
+    }
+    for (int i = 0; i < IO_SIM_FAULT_COUNT; i++) {
+        const struct io_sim_fault_row *row = io_sim_fault_row((enum io_sim_fault)i);
+        bool drawn = (int)prng_below(&prng, 100) < percent;
+        uint32_t rate = world_rate((enum io_sim_fault)i, &prng);
+        int may = concerns_us((enum io_sim_fault)i)
+                      ? allowed(options, row->name, io_sim_group_name(row->group))
+                      : 0;
+        if (may == 2 || (may && drawn)) plan->world_rate[i] = rate;
+    }
+}
+
+/* ---- workload and shape ---- */
+
+static void draw_workload(struct plan *plan, const struct plan_options *options)
+{
+    struct prng prng;
+    stream(&prng, plan, "workload");
+    struct workload *w = &plan->workload;
+    w->seed = prng_next(&prng);
+    w->families = 0;
+    for (uint32_t bit = 1; bit < FAMILY_ALL; bit <<= 1)
+        if (prng_below(&prng, 100) < 65) w->families |= bit;
+    if (!(w->families & (FAMILY_STRING | FAMILY_HASH | FAMILY_LIST | FAMILY_SET | FAMILY_ZSET)))
+        w->families |= FAMILY_STRING;
+    if (options->families) w->families = options->families;
+    if (w->families & (FAMILY_REGISTER | FAMILY_APPEND)) w->families &= ~(uint32_t)FAMILY_FLUSH;
+    w->skew = options->skew ? (enum workload_skew)(options->skew - 1)
+                            : (enum workload_skew)prng_below(&prng, SKEW_COUNT);
+    static const int keys[] = {2, 5, 12, 40, 150};
+    w->keys_per_type = keys[prng_below(&prng, ARRAY_LEN(keys))];
+    static const int lens[] = {100, 100, 3000, 40000, 300000};
+    w->value_len_max = lens[prng_below(&prng, ARRAY_LEN(lens))];
+    w->transaction_percent = (int)prng_below(&prng, 25);
+    w->short_ttl_percent = (int)prng_below(&prng, 101);
+    static const int depths[] = {1, 3, 10, 64, 300};
+    plan->depth_max = depths[prng_below(&prng, ARRAY_LEN(depths))];
+    plan->resp3_percent = (int)prng_below(&prng, 101);
+}
+
+static void draw_shape(struct plan *plan, const struct plan_options *options)
+{
+    struct prng prng;
+    stream(&prng, plan, "shape");
+    static const int nodes[] = {1, 1, 1, 2, 3};
+    plan->nodes = nodes[prng_below(&prng, ARRAY_LEN(nodes))];
+    if (options->nodes) plan->nodes = options->nodes;
+    for (int i = 0; i < PLAN_NODES_MAX; i++) {
+        static const int shards[] = {1, 2, 2, 3, 4, 4, 7, 8};
+        plan->shards[i] = shards[prng_below(&prng, ARRAY_LEN(shards))];
+        if (options->shards) plan->shards[i] = options->shards;
+    }
+    plan->clients = 1 + (int)prng_below(&prng, plan->nodes > 1 ? 5 : 10);
+    if (options->clients) plan->clients = options->clients;
+    plan->duration_us = options->duration_us ? options->duration_us : 60 * SECOND_US;
+    plan->commands = options->commands ? options->commands : 10000;
+    plan->relaxed = prng_below(&prng, 5) == 0;
+    plan->partition_limit = 64u << 20;
+    plan->policy_name = "noeviction";
+    if (prng_below(&prng, 4) == 0 && !(plan->workload.families & (FAMILY_REGISTER | FAMILY_APPEND))) {
+        static const char *const policies[] = {"allkeys-lru",  "volatile-lru", "allkeys-random",
+                                               "volatile-ttl", "allkeys-lfu",  "volatile-random"};
+        plan->policy_name = policies[prng_below(&prng, ARRAY_LEN(policies))];
+    }
+}
+
+static void draw_schedule(struct plan *plan)
+{
+    struct prng prng;
+    stream(&prng, plan, "schedule");
+    plan->policy = (enum schedule_policy)prng_below(&prng, SCHEDULE_POLICIES);
+    plan->turn_cost_us = 1 + (int)prng_below(&prng, 50);
+    plan->command_cost_ns = 200 + (int)prng_below(&prng, 20000);
+    /* A client sends a burst of depth_max / 2 on average, then thinks, so that the commands fill the time. */
+    int64_t bursts = plan->commands * 5 / 4 / (plan->nodes * plan->clients) / ((plan->depth_max + 1) / 2) + 1;
+    plan->think_us = plan->duration_us / bursts;
+    plan->schedule_seed = prng_next(&prng);
+    plan->client_seed = prng_next(&prng);
+    plan->process_seed = prng_next(&prng);
+}
+
+void plan_draw(struct plan *plan, const struct plan_options *options)
+{
+    *plan = (struct plan){.seed = options->seed};
+    draw_workload(plan, options);
+    draw_shape(plan, options);
+    draw_schedule(plan);
+    draw_faults(plan, options);
+}
+
+/* ---- in words ---- */
+
+void plan_describe(const struct plan *plan, void (*line)(void *context, const char *name, const char *value),
+                   void *context)
+{
+    static const char *const skews[SKEW_COUNT] = {"uniform", "zipf", "sequential", "hot-set"};
+    char text[2048];
+    int n = 0;
+    for (int i = 0; i < plan->nodes; i++)
+        n += snprintf(text + n, sizeof text - (size_t)n, "%s%d", i ? " + " : "", plan->shards[i]);
+    line(context, "shards", text);
+    snprintf(text, sizeof text, "%d per node, up to %d commands at once, every %lld us", plan->clients,
+             plan->depth_max, (long long)plan->think_us);
+    line(context, "clients", text);
+    n = 0;
+    for (int i = 0; workload_family_names[i]; i++)
+        if (plan->workload.families & 1u << i)
+            n += snprintf(text + n, sizeof text - (size_t)n, "%s ", workload_family_names[i]);
+    n += snprintf(text + n, sizeof text - (size_t)n,
+                  "| %d keys of a type, %s, values to %d bytes, %d%% transactions",
+                  plan->workload.keys_per_type, skews[plan->workload.skew], plan->workload.value_len_max,
+                  plan->workload.transaction_percent);
+    line(context, "workload", text);
+    snprintf(text, sizeof text, "%s, %d us + %d ns per command, order %s, %s",
+             schedule_policy_names[plan->policy], plan->turn_cost_us, plan->command_cost_ns,
+             plan->relaxed ? "relaxed" : "strict", plan->policy_name);
+    line(context, "schedule", text);
+    n = 0;
+    text[0] = 0;
+    for (int i = 0; i < PROCESS_FAULTS; i++)
+        if (plan->process_rate[i])
+            n += snprintf(text + n, sizeof text - (size_t)n, "%s %u/min  ", process_fault_kinds[i].name,
+                          plan->process_rate[i]);
+    for (int i = 0; i < IO_SIM_FAULT_COUNT; i++)
+        if (plan->world_rate[i])
+            n += snprintf(text + n, sizeof text - (size_t)n, "%s %u ppm  ",
+                          io_sim_fault_name((enum io_sim_fault)i), plan->world_rate[i]);
+    line(context, "faults", text);
+}

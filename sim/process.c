@@ -1,0 +1,403 @@
+/* Processes: the production node on the simulated world, and what can happen to a process. */
+#include "sim/run.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "server/start.h"
+#include "session/session.h"
+#include "shard/internal.h"
+
+#define MINUTE_US INT64_C(60000000)
+
+/* ---- the host ---- */
+
+static struct io *host_io_create(void *context, int *error)
+{
+    return io_create(((struct process *)context)->world, error);
+}
+static void host_io_destroy(void *context, struct io *io)
+{
+    (void)context;
+    io_destroy(io);
+}
+static bool host_start(void *context, struct shard *shard)
+{
+    struct process *process = context;
+    process->running[shard_index(shard)] = true;
+    process->free_at_us[shard_index(shard)] = 0;
+    return true;
+}
+static void host_join(void *context, struct shard *shard)
+{
+    struct process *process = context;
+    process->running[shard_index(shard)] = false;
+}
+static void host_log(void *context, enum config_log level, const char *sentence)
+{
+    struct process *process = context;
+    TRACE(process->run->trace, log, run_now_us(process->run) - process->run->start_us, process->index, (int)level,
+          sentence);
+}
+
+static void host_executed(void *context, const struct shard *shard, const struct session *session,
+                          const struct command_context *ctx, size_t reply_start)
+{
+    link_executed(context, &(struct execution){.session_id = session->id,
+                                               .address = session->address,
+                                               .argv = ctx->argv,
+                                               .argc = ctx->argc,
+                                               .db = ctx->db,
+                                               .resp = ctx->reply->resp,
+                                               .shard = shard->index,
+                                               .in_multi = ctx->in_multi,
+                                               .now_ms = ctx->now_ms,
+                                               .reply = {ctx->reply->begin + reply_start,
+                                                         reply_len(ctx->reply) - reply_start}});
+}
+
+static int db_of(const struct process *process, const struct record *record)
+{
+    const struct partition *partition = process->node->partitions[record->partition];
+    for (int db = 0; db < partition->databases; db++)
+        if (partition->keyspace_of_db[db] == record->keyspace) return db;
+    return 0;
+}
+
+/* Commands are judged by what they answer; records tell what goes without one. */
+static void host_record(void *context, const struct record *record)
+{
+    struct process *process = context;
+    int64_t reason = RECORD_DELETED;
+    if (record->op == RECORD_KEY_DELETE && record->args[0].len == sizeof reason) {
+        memcpy(&reason, record->args[0].ptr, sizeof reason);
+        if (reason == RECORD_EXPIRED || reason == RECORD_EVICTED)
+            link_removed(process, db_of(process, record), record->key, NULL, reason == RECORD_EVICTED);
+    } else if (record->op == RECORD_HASH_REMOVE && record->args[1].len == sizeof reason) {
+        memcpy(&reason, record->args[1].ptr, sizeof reason);
+        if (reason == RECORD_EXPIRED) link_removed(process, db_of(process, record), record->key, &record->args[0], false);
+    }
+}
+
+static bool host_mail_hidden(void *context, uint16_t from, uint16_t to, enum lane lane)
+{
+    struct process *process = context;
+    for (int i = 0; i < process->hidden_count; i++) {
+        const struct hidden_mail *mail = &process->hidden[i];
+        if (mail->from == from && mail->to == to && mail->lane == lane) return true;
+    }
+    return false;
+}
+
+/* ---- life ---- */
+
+static bool load_config(struct process *process, struct io *io, int shards)
+{
+    const struct plan *plan = &process->run->plan;
+    char shards_text[16], memory_text[32];
+    snprintf(shards_text, sizeof shards_text, "%d", shards);
+    snprintf(memory_text, sizeof memory_text, "%" PRId64, plan->maxmemory);
+    char *argv[] = {"weft-server", "--port", "6379", "--bind", "0.0.0.0", "--protected-mode", "no", "--shards",
+                    shards_text, "--maxmemory", memory_text, "--maxmemory-policy", (char *)plan->policy_name,
+                    "--pipeline-order", (char *)(plan->relaxed ? "relaxed" : "strict"), "--enable-debug-command", "yes"};
+    struct config_arguments arguments;
+    char fatal[CONFIG_FATAL_MAX];
+    config_arguments_parse(&arguments, ARRAY_LEN(argv), argv);
+    bool loaded = start_load_config(&process->config, io, &arguments, NULL, fatal);
+    config_arguments_free(&arguments);
+    if (!loaded) run_fail(process->run, ORACLE_LIVENESS, NULL, "the configuration is refused: %s", fatal);
+    return loaded;
+}
+
+bool process_start(struct process *process, int shards)
+{
+    struct run *run = process->run;
+    static const struct node_host hooks = {.scheduled = true,
+                                           .io_create = host_io_create,
+                                           .io_destroy = host_io_destroy,
+                                           .actor_start = host_start,
+                                           .actor_join = host_join,
+                                           .log = host_log,
+                                           .executed = host_executed,
+                                           .record = host_record,
+                                           .mail_hidden = host_mail_hidden};
+    struct node_host host = hooks;
+    host.context = process;
+    int error = 0;
+    char sentence[256] = "";
+    struct io *first = io_create(process->world, &error);
+    CHECK(first);
+    if (!load_config(process, first, shards)) return false;
+    process->node = start_node(&host, &process->config, first, run->plan.partition_limit);
+    if (!process->node || start_serving(process->node, sentence, sizeof sentence) != 0) {
+        run_fail(run, ORACLE_LIVENESS, NULL, "node %d does not start: %s", process->index, sentence);
+        return false;
+    }
+    process->node->io_name = "simulated";
+    process->up = true;
+    process->life++;
+    process->hidden_count = 0;
+    memset(process->free_at_us, 0, sizeof process->free_at_us);
+    process->paused_until_us = 0;
+    process->failing = NULL;
+    process->memory_faults = run->plan.maxmemory > 0;
+    for (int i = 0; i < SHARDS_MAX; i++) {
+        process->running[i] = i < shards;
+        process->priority[i] = (uint32_t)prng_next(&run->schedule);
+        process->slow_factor[i] = 1;
+    }
+    TRACE(run->trace, node, run_now_us(run) - run->start_us, process->life > 1 ? TRACE_NODE_RESTART : TRACE_NODE_START,
+          process->index, shards, "");
+    return true;
+}
+
+static void heal_allocation(struct process *process)
+{
+    if (process->failing) slab_inject_failure(&process->failing->slab, 0, false);
+    process->failing = NULL;
+}
+
+/* As after a kill: nothing of the program runs any more. Its memory stays, as there is nobody who could take its
+ * half-done work apart; a run is a process of its own. */
+void process_crash(struct process *process)
+{
+    struct run *run = process->run;
+    TRACE(run->trace, node, run_now_us(run) - run->start_us, TRACE_NODE_CRASH, process->index, 0, "killed");
+    bool vanish = prng_below(&run->faults, 4) == 0, power = prng_below(&run->faults, 2);
+    heal_allocation(process);
+    io_sim_node_crash(process->world, power ? IO_SIM_POWER_LOSS : IO_SIM_KILL, vanish);
+    for (int i = 0; i < SHARDS_MAX; i++)
+        if (process->node->shards[i]) io_destroy(shard_io(process->node->shards[i]));
+    process->up = false;
+    link_process_crashed(process);
+}
+
+void process_stop(struct process *process)
+{
+    node_stop(process->node, 0);
+}
+
+bool process_has_stopped(const struct process *process)
+{
+    for (int i = 0; i < SHARDS_MAX; i++)
+        if (process->running[i]) return false;
+    return true;
+}
+
+void process_end(struct process *process)
+{
+    struct run *run = process->run;
+    struct io *first = shard_io(process->node->shards[0]);
+    TRACE(run->trace, node, run_now_us(run) - run->start_us, TRACE_NODE_STOP, process->index, 0, "");
+    heal_allocation(process);
+    start_undo(process->node);
+    io_destroy(first);
+    config_free(&process->config);
+    process->up = false;
+}
+
+/* ---- faults ---- */
+
+static int64_t draw_us(struct run *run, int64_t most)
+{
+    /* Log-uniform from 1 ms: short ones are as interesting as long ones. */
+    int64_t length = most;
+    while (length > 1000 && prng_below(&run->faults, 3) != 0) length /= 2;
+    return 1 + (int64_t)prng_below(&run->faults, (uint64_t)length);
+}
+
+static struct process *any_process(struct run *run)
+{
+    return &run->processes[prng_below(&run->faults, (uint64_t)run->plan.nodes)];
+}
+
+static struct client *any_client(struct run *run)
+{
+    return &run->clients[prng_below(&run->faults, (uint64_t)run->client_count)];
+}
+
+static struct client *operator_of(struct run *run, const struct process *process)
+{
+    for (int i = 0; i < run->client_count; i++)
+        if (run->clients[i].is_operator && run->clients[i].process == process) return &run->clients[i];
+    return NULL;
+}
+
+static void fault_traced(struct run *run, enum process_fault fault, const struct process *process, int shard, int client,
+                         int64_t duration_us)
+{
+    run->result.process_fired[fault]++;
+    io_sim_trace_note(run->world, (uint64_t)fault);
+    TRACE(run->trace, fault, run_now_us(run) - run->start_us, process_fault_kinds[fault].name,
+          process ? process->index : -1, shard, client, duration_us, "");
+}
+
+static bool tell_operator(struct run *run, enum process_fault fault, const struct process *process, const char *line)
+{
+    struct client *client = operator_of(run, process);
+    if (!client || !client_say(client, line)) return false;
+    fault_traced(run, fault, process, -1, client->index, 0);
+    return true;
+}
+
+static void make_allocation_fail(struct run *run, struct process *process)
+{
+    heal_allocation(process);
+    process->failing = process->node->partitions[prng_below(&run->faults, PARTITION_COUNT)];
+    process->memory_faults = true;
+    slab_inject_failure(&process->failing->slab, 1 + prng_below(&run->faults, 20), prng_below(&run->faults, 2));
+    process->failing_until_us = run_now_us(run) + draw_us(run, 5000000);
+    fault_traced(run, FAULT_ALLOCATION, process, -1, -1, process->failing_until_us - run_now_us(run));
+}
+
+static void set_memory_edge(struct run *run, struct process *process)
+{
+    char line[64];
+    int64_t used = atomic_load(&process->node->budget.used_bytes);
+    bool lift = prng_below(&run->faults, 2);
+    process->memory_faults = true;
+    snprintf(line, sizeof line, "CONFIG SET maxmemory %" PRId64,
+             lift ? 0 : used + (int64_t)prng_below(&run->faults, 200000) - 50000);
+    tell_operator(run, FAULT_MEMORY_EDGE, process, line);
+}
+
+static void set_config(struct run *run, struct process *process)
+{
+    static const char *const lines[] = {
+        "CONFIG SET hz 1",           "CONFIG SET hz 100",         "CONFIG SET slowlog-log-slower-than 0",
+        "CONFIG SET timeout 0",      "CONFIG SET maxclients 200", "CONFIG SET lazyfree-lazy-user-del yes",
+        "CONFIG SET timeout 0",      "CONFIG RESETSTAT",          "DEBUG SET-ACTIVE-EXPIRE 0",
+        "DEBUG SET-ACTIVE-EXPIRE 1", "MEMORY PURGE",              "CONFIG SET latency-monitor-threshold 1",
+    };
+    tell_operator(run, FAULT_CONFIG, process, lines[prng_below(&run->faults, ARRAY_LEN(lines))]);
+}
+
+static void fire(struct run *run, enum process_fault fault)
+{
+    struct process *process = any_process(run);
+    int64_t now = run_now_us(run);
+    if (!process->up) return;
+    int shard = (int)prng_below(&run->faults, atomic_load(&process->node->shard_count));
+    char line[IO_ADDRESS_MAX + 32];
+    switch (fault) {
+    case FAULT_CRASH:
+        fault_traced(run, fault, process, -1, -1, 0);
+        process_crash(process);
+        process->restart_at_us = now + draw_us(run, 5000000);
+        process->next_shards = 1 + (int)prng_below(&run->faults, PLAN_SHARDS_MAX);
+        break;
+    case FAULT_PAUSE:
+    case FAULT_PAUSE_LONG: {
+        int64_t length = draw_us(run, fault == FAULT_PAUSE ? 2000000 : 2 * MINUTE_US);
+        process->paused_until_us = now + length;
+        fault_traced(run, fault, process, -1, -1, length);
+        break;
+    }
+    case FAULT_SLOW_CORE:
+        process->slow_factor[shard] = 2 << prng_below(&run->faults, 10);
+        process->slow_until_us[shard] = now + draw_us(run, 3000000);
+        fault_traced(run, fault, process, shard, -1, process->slow_until_us[shard] - now);
+        break;
+    case FAULT_STARVE:
+        process->starved_until_us[shard] = now + draw_us(run, 1000000);
+        fault_traced(run, fault, process, shard, -1, process->starved_until_us[shard] - now);
+        break;
+    case FAULT_CLOCK_STEP: {
+        int64_t step = draw_us(run, 20000000) * (prng_below(&run->faults, 2) ? 1 : -1);
+        io_sim_clock_step(process->world, step);
+        fault_traced(run, fault, process, -1, -1, 0);
+        break;
+    }
+    case FAULT_RESHARD:
+        snprintf(line, sizeof line, "CONFIG SET shards %d", 1 + (int)prng_below(&run->faults, PLAN_SHARDS_MAX));
+        tell_operator(run, fault, process, line);
+        break;
+    case FAULT_ALLOCATION: make_allocation_fail(run, process); break;
+    case FAULT_MEMORY_EDGE: set_memory_edge(run, process); break;
+    case FAULT_CONFIG: set_config(run, process); break;
+    case FAULT_CLIENT_PAUSE:
+        snprintf(line, sizeof line, "CLIENT PAUSE %d %s", (int)prng_below(&run->faults, 1000),
+                 prng_below(&run->faults, 2) ? "ALL" : "WRITE");
+        tell_operator(run, fault, process, line);
+        break;
+    case FAULT_CLIENT_KILL: {
+        struct client *victim = any_client(run);
+        if (victim->process != process || !victim->link || victim->state != CLIENT_OPEN || victim->is_operator) break;
+        snprintf(line, sizeof line, "CLIENT KILL %s", victim->link->address);
+        if (tell_operator(run, fault, process, line)) victim->is_cut = true;
+        break;
+    }
+    case FAULT_CLIENT_CUT:
+    case FAULT_CLIENT_HOSTILE:
+    case FAULT_CLIENT_SLOW: {
+        struct client *client = any_client(run);
+        if (client->state != CLIENT_OPEN || client->is_operator) break;
+        fault_traced(run, fault, NULL, -1, client->index, 0);
+        if (fault == FAULT_CLIENT_CUT) client_cut(client);
+        if (fault == FAULT_CLIENT_HOSTILE) client_hostile(client);
+        if (fault == FAULT_CLIENT_SLOW) {
+            client->slow_until_us = now + draw_us(run, 3000000);
+            io_recv_pause(client->conn);
+        }
+        break;
+    }
+    case FAULT_MAIL_DELAY: /* drawn per published batch: see schedule.c */
+    case PROCESS_FAULTS: break;
+    }
+}
+
+void process_faults(struct run *run)
+{
+    int64_t now = run_now_us(run);
+    for (int i = 0; i < run->plan.nodes; i++) {
+        struct process *process = &run->processes[i];
+        if (!process->up && process->restart_at_us <= now) process_start(process, process->next_shards);
+        if (process->failing && process->failing_until_us <= now) heal_allocation(process);
+    }
+    if (run->healing) return;
+    for (int fault = 0; fault < PROCESS_FAULTS; fault++) {
+        uint32_t rate = run->plan.process_rate[fault];
+        if (!rate || fault == FAULT_MAIL_DELAY) continue;
+        if (!run->next_fault_us[fault]) run->next_fault_us[fault] = now + MINUTE_US / (2 * rate);
+        if (now < run->next_fault_us[fault]) continue;
+        run->next_fault_us[fault] = now + (int64_t)prng_below(&run->faults, (uint64_t)(2 * MINUTE_US / rate));
+        fire(run, (enum process_fault)fault);
+    }
+}
+
+void process_faults_end(struct run *run)
+{
+    io_sim_faults_freeze(run->world);
+    for (int i = 0; i < run->plan.nodes; i++) {
+        struct process *process = &run->processes[i];
+        process->paused_until_us = 0;
+        process->restart_at_us = 0;
+        heal_allocation(process);
+        for (int s = 0; s < SHARDS_MAX; s++) {
+            process->starved_until_us[s] = 0;
+            process->slow_factor[s] = 1;
+        }
+        if (process->up) tell_operator(run, FAULT_MEMORY_EDGE, process, "CONFIG SET maxmemory 0");
+    }
+    for (int i = 0; i < run->client_count; i++) run->clients[i].slow_until_us = 0;
+}
+
+/* ---- looking at it ---- */
+
+int process_shards(const struct process *process)
+{
+    return atomic_load(&process->node->shard_count);
+}
+
+/* What is accounted is at least what the partitions take. */
+void process_check_memory(struct process *process)
+{
+    int64_t sum = 0;
+    for (int i = 0; i < PARTITION_COUNT; i++) sum += (int64_t)partition_memory(process->node->partitions[i]);
+    int64_t used = atomic_load(&process->node->budget.used_bytes);
+    if (used < sum)
+        run_fail(process->run, ORACLE_MEMORY, NULL,
+                 "node %d: partitions take %" PRId64 " bytes, but only %" PRId64 " are accounted", process->index, sum, used);
+}

@@ -1,0 +1,211 @@
+/* The loop of a run: start, work under faults, heal, audit, stop. */
+#include "sim/run.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sim/model.h"
+#include "sim/value.h"
+
+#define SECOND_US  INT64_C(1000000)
+#define LIMIT_US   (600 * SECOND_US) /* for the commands of a run, whatever the faults */
+#define HEAL_US    (90 * SECOND_US)  /* within which all must be answered when faults have ended */
+#define IDLE_US    (5 * SECOND_US)
+#define STOP_US    (10 * SECOND_US)
+
+const char *const oracle_names[ORACLES] = {"model", "linear", "transactions", "order", "memory",
+                                           "wire",  "ttl",    "liveness",     "audit"};
+
+void run_fail(struct run *run, enum oracle oracle, const struct trace_place *place, const char *format, ...)
+{
+    struct finding *finding = &run->result.finding;
+    if (finding->found || run->options.oracle_off[oracle]) return;
+    finding->found = true;
+    finding->oracle = oracle;
+    finding->at_us = run_now_us(run) - run->start_us;
+    finding->step = run->result.steps;
+    if (place) finding->op = place->op;
+    va_list args;
+    va_start(args, format);
+    vsnprintf(finding->complaint, sizeof finding->complaint, format, args);
+    va_end(args);
+    TRACE(run->trace, verdict, finding->at_us, oracle_names[oracle], false, 0, finding->complaint, place);
+}
+
+/* ---- begin and end ---- */
+
+static void begin(struct run *run)
+{
+    plan_draw(&run->plan, &run->options.plan);
+    const struct plan *plan = &run->plan;
+    run->trace = run->options.trace;
+    run->arena = calloc(1, sizeof *run->arena);
+    CHECK(run->arena);
+    run->world = io_sim_world_create(plan->seed);
+    run->start_us = run_now_us(run);
+    prng_seed(&run->schedule, plan->schedule_seed);
+    prng_seed(&run->faults, plan->process_seed);
+    for (int i = 0; i < IO_SIM_FAULT_COUNT; i++)
+        if (plan->world_rate[i]) io_sim_fault_set(run->world, (enum io_sim_fault)i, plan->world_rate[i]);
+    for (int i = 0; i < plan->nodes; i++) {
+        struct process *process = &run->processes[i];
+        char name[32];
+        snprintf(name, sizeof name, "node-%d", i);
+        *process = (struct process){.run = run, .index = i, .world = io_sim_node(run->world, name)};
+        struct model_options options = {.may_evict = strcmp(plan->policy_name, "noeviction") != 0, .may_oom = true};
+        process->model = model_create(&options);
+    }
+    run->client_count = plan->nodes * (plan->clients + 1);
+    run->clients = calloc((size_t)run->client_count, sizeof *run->clients);
+    CHECK(run->clients);
+    for (int i = 0; i < plan->nodes && process_start(&run->processes[i], plan->shards[i]); i++) {
+    }
+    for (int i = 0; i < run->client_count; i++) {
+        CHECK(client_init(&run->clients[i], run, i, &run->processes[i % plan->nodes]));
+        run->clients[i].is_operator = i < plan->nodes;
+    }
+}
+
+static void finish(struct run *run)
+{
+    for (int i = 0; i < IO_SIM_FAULT_COUNT; i++)
+        run->result.world_fired[i] = io_sim_fault_fired(run->world, (enum io_sim_fault)i);
+    run->result.hash = io_sim_trace_hash(run->world);
+    for (int i = 0; i < run->client_count; i++) client_free(&run->clients[i]);
+    for (int i = 0; i < run->plan.nodes; i++) {
+        struct process *process = &run->processes[i];
+        if (process->up && process_has_stopped(process)) process_end(process);
+        if (process->up) process_crash(process); /* after a finding */
+        model_destroy(process->model);
+    }
+    links_free(run);
+    free(run->clients);
+    value_arena_free(run->arena);
+    free(run->arena);
+    io_world_destroy(run->world);
+}
+
+/* ---- phases ---- */
+
+static bool goes_on(const struct run *run)
+{
+    return !run->result.finding.found;
+}
+
+static void work(struct run *run)
+{
+    int64_t end = run->start_us + (run->options.end_us ? run->options.end_us : run->plan.duration_us);
+    while (goes_on(run)) {
+        int64_t now = run_now_us(run);
+        bool enough = run->options.end_us || (int64_t)(run->result.commands + run->result.errors) >= run->plan.commands;
+        if ((now >= end && enough) || now >= run->start_us + LIMIT_US) break;
+        schedule_step(run, now < end ? end : now + SECOND_US);
+    }
+}
+
+static size_t unanswered(const struct run *run, const struct client **who)
+{
+    size_t sum = 0;
+    for (int i = 0; i < run->client_count; i++) {
+        const struct client *client = &run->clients[i];
+        if (client->state != CLIENT_OPEN || client->is_cut || !client->link) continue;
+        if (link_outstanding(client->link)) *who = client;
+        sum += link_outstanding(client->link);
+    }
+    return sum;
+}
+
+static bool all_connected(const struct run *run)
+{
+    for (int i = 0; i < run->client_count; i++)
+        if (run->clients[i].state != CLIENT_OPEN || run->clients[i].is_cut) return false;
+    return true;
+}
+
+/* Until all is answered; a finding if it takes too long. */
+static void settle(struct run *run, const char *what)
+{
+    int64_t end = run_now_us(run) + HEAL_US;
+    const struct client *who = NULL;
+    while (goes_on(run) && (unanswered(run, &who) || !all_connected(run)) && run_now_us(run) < end) schedule_step(run, end);
+    size_t left = unanswered(run, &who);
+    if (!goes_on(run) || (!left && all_connected(run))) return;
+    char text[300] = "a client cannot connect";
+    struct trace_place place = {.client = -1, .node = -1, .shard = -1};
+    if (left) {
+        const struct op *op = who->link->ops[who->link->next_answer];
+        int n = snprintf(text, sizeof text, "%zu commands are not answered, the first is operation %llu of client %d (%s):",
+                         left, (unsigned long long)op->number, who->index, op->executed ? "it was executed" : "it never ran");
+        for (int i = 0; i < op->argc && n < 250; i++)
+            n += snprintf(text + n, sizeof text - (size_t)n, " %.*s", (int)(op->argv[i].len < 20 ? op->argv[i].len : 20),
+                          op->argv[i].ptr);
+        place.op = op->number;
+        place.client = who->index;
+    }
+    run_fail(run, ORACLE_LIVENESS, &place, "%s: %s, %lld s after the last fault", what, text, (long long)(HEAL_US / SECOND_US));
+}
+
+static void heal(struct run *run)
+{
+    run->healing = true;
+    TRACE(run->trace, note, run_now_us(run) - run->start_us, -1, -1, -1, "healing begins");
+    process_faults_end(run);
+    /* A connection that a fault has broken without telling is given up by its client. */
+    int64_t grace = run_now_us(run) + 10 * SECOND_US;
+    while (goes_on(run) && run_now_us(run) < grace) schedule_step(run, grace);
+    for (int i = 0; i < run->client_count; i++) {
+        struct client *client = &run->clients[i];
+        bool broken = run->plan.world_rate[IO_SIM_NET_HALF_OPEN] && client->link && link_outstanding(client->link);
+        if (client->state == CLIENT_OPEN && (broken || client->finished)) client_cut(client);
+    }
+    settle(run, "after healing");
+}
+
+static void idle(struct run *run)
+{
+    uint64_t before = run->result.turns;
+    int64_t end = run_now_us(run) + IDLE_US;
+    int shards = 0;
+    for (int i = 0; i < run->plan.nodes; i++) shards += process_shards(&run->processes[i]);
+    while (goes_on(run) && run_now_us(run) < end) schedule_step(run, end);
+    uint64_t turns = run->result.turns - before, limit = (uint64_t)shards * 250 * (IDLE_US / SECOND_US);
+    if (goes_on(run) && turns > limit)
+        run_fail(run, ORACLE_LIVENESS, NULL, "idle shards spin: %llu turns in %lld s on %d shards", (unsigned long long)turns,
+                 (long long)(IDLE_US / SECOND_US), shards);
+}
+
+static void stop(struct run *run)
+{
+    int64_t end = run_now_us(run) + STOP_US;
+    for (int i = 0; i < run->plan.nodes; i++) process_stop(&run->processes[i]);
+    for (;;) {
+        bool all = true;
+        for (int i = 0; i < run->plan.nodes; i++) all &= process_has_stopped(&run->processes[i]);
+        if (all || !goes_on(run)) return;
+        if (run_now_us(run) >= end) break;
+        schedule_step(run, end);
+    }
+    run_fail(run, ORACLE_LIVENESS, NULL, "a node does not stop within %lld s", (long long)(STOP_US / SECOND_US));
+}
+
+void run_simulation(const struct run_options *options, struct run_result *result)
+{
+    struct run *run = calloc(1, sizeof *run);
+    CHECK(run);
+    run->options = *options;
+    begin(run);
+    work(run);
+    run->result.virtual_us = run_now_us(run) - run->start_us;
+    if (goes_on(run)) heal(run);
+    if (goes_on(run)) check_histories(run);
+    if (goes_on(run)) check_audit_begin(run);
+    if (goes_on(run)) settle(run, "during the audit");
+    if (goes_on(run)) idle(run);
+    for (int i = 0; i < run->plan.nodes && goes_on(run); i++) process_check_memory(&run->processes[i]);
+    if (goes_on(run)) stop(run);
+    finish(run);
+    *result = run->result;
+    free(run);
+}

@@ -1,0 +1,261 @@
+/* run: one simulated run, from a plan to a verdict. What its parts share: processes (nodes that run the
+ * production code), clients, links (connections of clients as the oracles see them), the scheduler, findings.
+ *
+ * One thread, virtual time, no global state: runs can follow each other in one process. The first finding
+ * ends the run. Files: run.c (the loop), process.c (nodes, their faults), schedule.c (who is next), client.c
+ * (clients), link.c (matches what was sent, executed and answered: oracles 1, 2 and 8), check.c (memory,
+ * liveness, audit).
+ */
+#ifndef WEFT_SIM_RUN_H
+#define WEFT_SIM_RUN_H
+
+#include <stdio.h>
+
+#include "config/config.h"
+#include "sim/plan.h"
+#include "sim/trace.h"
+
+/* Shards and the model both have a `struct value`, so no file sees both: process.c and schedule.c know the shards,
+ * link.c and check.c the model. */
+#define RUN_SHARDS_MAX 64
+struct run;
+struct model;
+struct value;
+struct value_arena;
+struct node;
+struct partition;
+struct record;
+
+/* ---- findings ---- */
+
+enum oracle {
+    ORACLE_MODEL,        /* 1: a reply is what the naive model says */
+    ORACLE_LINEAR,       /* 2: registers are linearizable, as clients saw them */
+    ORACLE_TRANSACTIONS, /* 2: list-append transactions are strictly serializable; EXEC is atomic, WATCH right
+                          */
+    ORACLE_ORDER,        /* a session's commands run in the order in which they were sent */
+    ORACLE_MEMORY,       /* 7 */
+    ORACLE_WIRE,         /* 8: replies = requests, in order, on their connection, valid RESP */
+    ORACLE_TTL,          /* 9: nothing expires early, nothing due is seen or kept */
+    ORACLE_LIVENESS,     /* 12 */
+    ORACLE_AUDIT,        /* at the end contents equal the model's */
+    ORACLES
+};
+extern const char *const oracle_names[ORACLES];
+
+struct finding {
+    bool found;
+    enum oracle oracle;
+    int64_t at_us;
+    uint64_t step;
+    uint64_t op;
+    char complaint[3000];
+};
+
+/* Records the first finding; later ones are its consequences. No-op when the oracle is switched off. */
+void run_fail(struct run *run, enum oracle oracle, const struct trace_place *place, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* ---- processes ---- */
+
+struct process {
+    struct run *run;
+    int index;
+    struct io_world *world;
+    struct node *node;
+    struct config config;
+    struct model *model;
+    bool up;
+    uint32_t life; /* grows with each start */
+    bool running[RUN_SHARDS_MAX];
+    int64_t free_at_us[RUN_SHARDS_MAX], starved_until_us[RUN_SHARDS_MAX], ready_since_us[RUN_SHARDS_MAX];
+    uint32_t priority[RUN_SHARDS_MAX];
+    int slow_factor[RUN_SHARDS_MAX];
+    int64_t slow_until_us[RUN_SHARDS_MAX];
+    int64_t paused_until_us, restart_at_us;
+    int next_shards; /* at the next start */
+    struct hidden_mail {
+        uint16_t from, to;
+        uint8_t lane;
+        int64_t until_us;
+    } hidden[16]; /* lanes whose mail is seen late */
+    int hidden_count;
+    uint64_t turns[RUN_SHARDS_MAX];
+    bool memory_faults;        /* an allocation may have failed */
+    int64_t empty_bytes;       /* accounted when nothing was in it */
+    struct partition *failing; /* its slab fails, until */
+    int64_t failing_until_us;
+};
+
+bool process_start(struct process *process, int shards);
+void process_crash(struct process *process);
+void process_stop(struct process *process); /* asks; the loop goes on until all have stopped */
+bool process_has_stopped(const struct process *process);
+void process_end(struct process *process); /* destroys a stopped one */
+void process_faults(struct run *run);      /* lets those happen that are due */
+void process_faults_end(struct run *run);  /* heals everything */
+void process_check_memory(struct process *process);
+int process_shards(const struct process *process);
+
+/* ---- scheduler ---- */
+
+/* Gives one turn, or moves time on. False when nothing will ever happen again. */
+bool schedule_step(struct run *run, int64_t not_after_us);
+
+/* ---- links: one per connection of a client ---- */
+
+enum op_kind { OP_PLAIN, OP_MULTI, OP_QUEUED, OP_EXEC, OP_DISCARD, OP_HOSTILE };
+
+struct op {
+    uint64_t number; /* unique in the run, from 1 */
+    enum op_kind kind;
+    enum workload_family family;
+    struct slice *argv; /* one malloc with its bytes */
+    int argc;
+    bool executed, answered, skipped;
+    int64_t sent_us, answered_us;
+    uint64_t sent_tick, answered_tick; /* of the run's count of such events; 0: never */
+    int db;
+    char *reply; /* as executed; malloc'ed */
+    size_t reply_len;
+};
+
+struct link_watch {
+    char *key;
+    size_t len;
+    int db;
+    uint64_t token;
+};
+
+struct link {
+    struct link *next; /* all of the run, newest first */
+    struct process *process;
+    uint32_t life;
+    int client;
+    char address[IO_ADDRESS_MAX];
+    uint64_t session_id; /* 0: not seen yet */
+    struct op **ops;
+    size_t count, capacity;
+    size_t next_execute, next_answer;
+    size_t transaction; /* index of the next queued op that EXEC runs */
+    int db;
+    struct link_watch *watches;
+    size_t watch_count;
+    bool closed; /* at the client */
+};
+
+struct link *link_create(struct run *run, struct process *process, int client);
+void links_free(struct run *run);
+struct op *link_add(struct run *run, struct link *link, enum op_kind kind, enum workload_family family,
+                    const struct slice *argv, int argc);
+/* A whole reply came from the server. */
+void link_answered(struct run *run, struct link *link, const struct value *value, const char *bytes,
+                   size_t len);
+size_t link_outstanding(const struct link *link);
+
+/* A command that a shard has executed. */
+struct execution {
+    uint64_t session_id;
+    const char *address; /* of the client */
+    const struct slice *argv;
+    int argc, db, resp, shard;
+    bool in_multi;
+    int64_t now_ms;
+    struct slice reply;
+};
+void link_executed(struct process *process, const struct execution *execution);
+/* A key, or a field of a hash, was removed because it expired or was evicted. */
+void link_removed(struct process *process, int db, struct slice key, const struct slice *field, bool evicted);
+void link_process_crashed(struct process *process); /* its data is gone */
+
+/* ---- clients ---- */
+
+enum client_state { CLIENT_AWAY, CLIENT_CONNECTING, CLIENT_OPEN };
+
+struct client {
+    struct run *run;
+    struct process *process;
+    int index;
+    bool is_operator; /* sends administration, no workload */
+    struct io *io;
+    struct io_conn *conn;
+    struct link *link;
+    enum client_state state;
+    int64_t act_at_us, slow_until_us;
+    struct prng prng;
+    uint64_t unit_number;
+    struct unit unit;
+    char *out, *sending; /* what is to be sent, what is being sent */
+    size_t out_len, out_capacity, sending_len, sending_capacity;
+    bool is_sending, is_cut;
+    char *in;
+    size_t in_len, in_capacity;
+    bool finished; /* sends no more */
+};
+
+bool client_init(struct client *client, struct run *run, int index, struct process *process);
+void client_turn(struct client *client);
+void client_free(struct client *client);
+void client_cut(struct client *client);     /* closes now, whatever is under way */
+void client_hostile(struct client *client); /* sends what is no command, and expects to be closed */
+/* One command from outside the workload. False: not connected. */
+bool client_say(struct client *client, const char *line);
+void client_send(struct client *client, const struct slice *argv, int argc);
+
+/* ---- the run ---- */
+
+struct run_options {
+    struct plan_options plan;
+    bool oracle_off[ORACLES];
+    struct trace *trace;
+    FILE *tape; /* what was executed, for oracle 14; NULL: none */
+    bool verbose;
+    const uint8_t *dropped_units; /* shrinking: bit (client * 4096 + unit) set: not sent; NULL: none */
+    int64_t end_us;               /* shrinking: nothing new is sent after it; 0: as planned */
+};
+
+struct run_result {
+    uint64_t hash, steps, turns;
+    int64_t virtual_us; /* without the healing at the end */
+    uint64_t commands;  /* answered with anything but an error of refusal */
+    uint64_t errors;
+    uint64_t process_fired[PROCESS_FAULTS], world_fired[IO_SIM_FAULT_COUNT];
+    uint64_t executed[RUN_SHARDS_MAX];
+    struct finding finding;
+    uint64_t undecided; /* keys whose history the checker gave up on */
+};
+
+struct run {
+    struct run_options options;
+    struct plan plan;
+    struct io_world *world;
+    struct trace *trace;
+    struct process processes[PLAN_NODES_MAX];
+    struct client *clients;
+    int client_count;
+    struct link *links;
+    struct prng schedule, faults;
+    uint64_t op_count, tick;
+    int64_t start_us;
+    bool healing;           /* no new faults, no new commands */
+    uint32_t turn_executed; /* commands run in this turn */
+    int64_t next_fault_us[PROCESS_FAULTS];
+    int burst_left, burst_process, burst_shard, round_robin;
+    int starved_process, starved_shard;
+    int64_t change_points[3];
+    struct value_arena *arena;
+    struct run_result result;
+};
+
+static inline int64_t run_now_us(const struct run *run)
+{
+    return io_sim_now_us(run->world);
+}
+
+void run_simulation(const struct run_options *options, struct run_result *result);
+
+/* ---- check.c: what is looked at from outside the clients ---- */
+void check_audit_begin(struct run *run); /* clients ask for everything that the models hold */
+void check_histories(struct run *run); /* at the end: linearizability and cycles */
+
+#endif

@@ -1,0 +1,167 @@
+/* The scheduler: of the actors that could run, one is chosen by the seed's policy and gets a turn, which occupies it
+ * for some virtual time; when none can, time goes on. Clients cost nothing and come first: what they do is drawn by
+ * the network's delays anyway. */
+#include "sim/run.h"
+
+#include "shard/internal.h"
+
+
+struct candidate {
+    struct process *process;
+    int shard;
+};
+
+/* The actors that are ready and free now. `*next_us`: when another one becomes free. */
+static int collect(struct run *run, struct candidate *out, int64_t *next_us)
+{
+    int64_t now = run_now_us(run);
+    int count = 0;
+    for (int i = 0; i < run->plan.nodes; i++) {
+        struct process *process = &run->processes[i];
+        if (!process->up) {
+            if (process->restart_at_us < *next_us) *next_us = process->restart_at_us;
+            continue;
+        }
+        if (process->paused_until_us > now) {
+            if (process->paused_until_us < *next_us) *next_us = process->paused_until_us;
+            continue;
+        }
+        for (int s = 0; s < SHARDS_MAX; s++) {
+            if (!process->running[s] || !io_sim_ready(shard_io(process->node->shards[s]))) {
+                process->ready_since_us[s] = 0;
+                continue;
+            }
+            int64_t free_at = process->free_at_us[s];
+            if (process->starved_until_us[s] > free_at) free_at = process->starved_until_us[s];
+            if (free_at > now) {
+                if (free_at < *next_us) *next_us = free_at;
+                continue;
+            }
+            if (!process->ready_since_us[s]) process->ready_since_us[s] = now;
+            out[count++] = (struct candidate){process, s};
+        }
+    }
+    return count;
+}
+
+static int choose(struct run *run, const struct candidate *c, int count)
+{
+    int best = 0;
+    switch (run->plan.policy) {
+    case SCHEDULE_PRIORITY:
+        if (prng_below(&run->schedule, 2000) == 0) { /* a change point */
+            const struct candidate *who = &c[prng_below(&run->schedule, (uint64_t)count)];
+            who->process->priority[who->shard] = (uint32_t)prng_next(&run->schedule);
+        }
+        for (int i = 1; i < count; i++)
+            if (c[i].process->priority[c[i].shard] > c[best].process->priority[c[best].shard]) best = i;
+        return best;
+    case SCHEDULE_STARVE:
+        if (prng_below(&run->schedule, 500) == 0) {
+            run->starved_process = c[0].process->index;
+            run->starved_shard = c[prng_below(&run->schedule, (uint64_t)count)].shard;
+        }
+        best = (int)prng_below(&run->schedule, (uint64_t)count);
+        if (c[best].process->index == run->starved_process && c[best].shard == run->starved_shard)
+            best = (best + 1) % count;
+        return best;
+    case SCHEDULE_NEWEST:
+        for (int i = 1; i < count; i++)
+            if (c[i].process->ready_since_us[c[i].shard] > c[best].process->ready_since_us[c[best].shard]) best = i;
+        return best;
+    case SCHEDULE_LOCKSTEP: return run->round_robin++ % count;
+    case SCHEDULE_BURST:
+        for (int i = 0; i < count && run->burst_left > 0; i++)
+            if (c[i].process->index == run->burst_process && c[i].shard == run->burst_shard) {
+                run->burst_left--;
+                return i;
+            }
+        best = (int)prng_below(&run->schedule, (uint64_t)count);
+        run->burst_process = c[best].process->index;
+        run->burst_shard = c[best].shard;
+        run->burst_left = (int)prng_below(&run->schedule, 30);
+        return best;
+    default: return (int)prng_below(&run->schedule, (uint64_t)count);
+    }
+}
+
+/* What this shard has published may be seen late. */
+static void delay_mail(struct run *run, struct process *process, int from)
+{
+    if (!run->plan.process_rate[FAULT_MAIL_DELAY] || run->healing || !process->up) return;
+    int actors = atomic_load(&process->node->shard_count);
+    for (int to = 0; to < actors && process->hidden_count < (int)ARRAY_LEN(process->hidden); to++) {
+        if (to == from || prng_below(&run->schedule, 20) != 0) continue;
+        process->hidden[process->hidden_count++] =
+            (struct hidden_mail){.from = (uint16_t)from,
+                                 .to = (uint16_t)to,
+                                 .lane = (uint8_t)prng_below(&run->schedule, LANE_COUNT),
+                                 .until_us = run_now_us(run) + 1 + (int64_t)prng_below(&run->schedule, 20000)};
+        run->result.process_fired[FAULT_MAIL_DELAY]++;
+    }
+}
+
+/* Mail whose delay has ended makes its reader look again. */
+static void show_mail(struct process *process, int64_t now, int64_t *next_us)
+{
+    for (int i = 0; i < process->hidden_count;) {
+        struct hidden_mail mail = process->hidden[i];
+        if (mail.until_us > now) {
+            if (mail.until_us < *next_us) *next_us = mail.until_us;
+            i++;
+            continue;
+        }
+        process->hidden[i] = process->hidden[--process->hidden_count];
+        if (process->running[mail.to]) io_wake(shard_io(process->node->shards[mail.to]));
+    }
+}
+
+static void turn(struct run *run, const struct candidate *who)
+{
+    struct process *process = who->process;
+    struct shard *shard = process->node->shards[who->shard];
+    int64_t now = run_now_us(run);
+    run->turn_executed = 0;
+    run->result.turns++;
+    process->turns[who->shard]++;
+    io_sim_trace_note(run->world, (uint64_t)process->index << 32 | (uint64_t)who->shard);
+    bool goes_on = shard_turn(shard, 100000);
+    if (!goes_on && process->node) process->running[who->shard] = false;
+    if (process->slow_until_us[who->shard] <= now) process->slow_factor[who->shard] = 1;
+    int64_t cost = run->plan.turn_cost_us + (int64_t)run->turn_executed * run->plan.command_cost_ns / 1000;
+    cost *= process->slow_factor[who->shard];
+    process->free_at_us[who->shard] = now + cost;
+    TRACE(run->trace, turn, now - run->start_us, process->index, who->shard, cost, (int)run->turn_executed, 0);
+    delay_mail(run, process, who->shard);
+}
+
+static bool turn_clients(struct run *run)
+{
+    bool any = false;
+    for (int i = 0; i < run->client_count; i++) {
+        if (!io_sim_ready(run->clients[i].io)) continue;
+        client_turn(&run->clients[i]);
+        any = true;
+    }
+    return any;
+}
+
+bool schedule_step(struct run *run, int64_t not_after_us)
+{
+    struct candidate candidates[PLAN_NODES_MAX * SHARDS_MAX];
+    int64_t now = run_now_us(run), next_us = not_after_us;
+    run->result.steps++;
+    process_faults(run);
+    if (turn_clients(run)) return true;
+    for (int i = 0; i < run->plan.nodes; i++)
+        if (run->processes[i].up) show_mail(&run->processes[i], now, &next_us);
+    int count = collect(run, candidates, &next_us);
+    if (count > 0) {
+        turn(run, &candidates[choose(run, candidates, count)]);
+        return true;
+    }
+    for (int fault = 0; fault < PROCESS_FAULTS && !run->healing; fault++)
+        if (run->next_fault_us[fault] > now && run->next_fault_us[fault] < next_us) next_us = run->next_fault_us[fault];
+    if (next_us <= now) next_us = now + 1;
+    return io_sim_step(run->world, next_us) || next_us != INT64_MAX;
+}

@@ -1,0 +1,379 @@
+/* Draws units from the templates: see workload.h. */
+#include "sim/workload.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/hash.h"
+
+#define DATABASES 4 /* of 16: keys shall meet */
+
+struct draw {
+    struct workload *workload;
+    struct prng prng;
+    struct unit *unit;
+    struct unit_command *command;
+    int64_t now_ms;
+    int client;
+};
+
+static uint64_t below(struct draw *d, uint64_t bound)
+{
+    return prng_below(&d->prng, bound);
+}
+static bool chance(struct draw *d, int percent)
+{
+    return (int)below(d, 100) < percent;
+}
+
+/* ---- arguments ----
+ * While a unit is drawn, argument slices hold offsets, as its bytes may move. */
+
+static void put(struct draw *d, const void *bytes, size_t len)
+{
+    struct unit *u = d->unit;
+    if (u->args_count == UNIT_ARGS_MAX) return;
+    if (u->len + len + 1 > u->capacity) {
+        u->capacity = (u->len + len + 1) * 2;
+        u->bytes = realloc(u->bytes, u->capacity);
+        CHECK(u->bytes);
+    }
+    memcpy(u->bytes + u->len, bytes, len);
+    u->args[u->args_count++] = (struct slice){(const char *)u->len, len};
+    u->len += len;
+    d->command->argc++;
+}
+
+static void put_text(struct draw *d, const char *text)
+{
+    put(d, text, strlen(text));
+}
+
+__attribute__((format(printf, 2, 3))) static void put_f(struct draw *d, const char *format, ...)
+{
+    char text[96];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    put_text(d, text);
+}
+
+static int key_number(struct draw *d)
+{
+    struct workload *w = d->workload;
+    int n = w->keys_per_type;
+    switch (w->skew) {
+    case SKEW_ZIPF: { /* exponent 1: the inverse of the harmonic sum, nearly */
+        double x = exp(prng_unit(&d->prng) * log((double)n + 1)) - 1;
+        return x >= n ? n - 1 : (int)x;
+    }
+    case SKEW_SEQUENTIAL: return (int)(w->sequence++ % (uint64_t)n);
+    case SKEW_HOT_SET:
+        return chance(d, 90) ? (int)below(d, (uint64_t)(n + 9) / 10) : (int)below(d, (uint64_t)n);
+    default: return (int)below(d, (uint64_t)n);
+    }
+}
+
+static void put_key(struct draw *d, char type)
+{
+    static const char types[] = "snbhltzx";
+    if (type == 'k' || chance(d, 6)) type = types[below(d, sizeof types - 1)];
+    int number = key_number(d);
+    switch (number % 11) {
+    case 7: put_f(d, "{tag%d}%c", number % 3, type); break; /* of one partition */
+    case 9: {
+        char binary[] = {type, 0, '\r', '\n', (char)(0x80 + number % 100)};
+        put(d, binary, sizeof binary);
+        break;
+    }
+    case 10:
+        put_f(d, "%c:a key with a rather long name, which does not fit into a few words:%d", type, number);
+        break;
+    default: put_f(d, "%c%d", type, number);
+    }
+}
+
+static void put_value(struct draw *d)
+{
+    char value[4096];
+    switch (below(d, 8)) {
+    case 0: put_f(d, "%d", (int)below(d, 200) - 100); return;
+    case 1: put(d, "", 0); return;
+    case 2: {
+        size_t len = 1 + below(d, 40);
+        for (size_t i = 0; i < len; i++) value[i] = (char)prng_next(&d->prng);
+        put(d, value, len);
+        return;
+    }
+    case 3: { /* perhaps a large one */
+        uint64_t limit = chance(d, 90) ? 100 : (uint64_t)d->workload->value_len_max;
+        size_t len = below(d, limit + 1);
+        char *big = malloc(len + 1);
+        CHECK(big);
+        memset(big, 'a' + (int)below(d, 26), len);
+        put(d, big, len);
+        free(big);
+        return;
+    }
+    default: put_f(d, "value-%d", (int)below(d, 50));
+    }
+}
+
+static void put_double(struct draw *d)
+{
+    static const char *const special[] = {
+        "inf", "-inf", "0", "-0", "1e300", "3.0e-5", "1.7976931348623157e308"};
+    if (chance(d, 8))
+        put_text(d, special[below(d, ARRAY_LEN(special))]);
+    else if (chance(d, 50))
+        put_f(d, "%d", (int)below(d, 20) - 10);
+    else
+        put_f(d, "%.6g", (prng_unit(&d->prng) - 0.5) * 1000);
+}
+
+static int64_t ttl_ms(struct draw *d)
+{
+    if (chance(d, 3)) return -(int64_t)below(d, 1000);
+    if (chance(d, d->workload->short_ttl_percent)) return (int64_t)below(d, 3000);
+    return (int64_t)below(d, 100000);
+}
+
+static void put_integer(struct draw *d)
+{
+    static const char *const special[] = {"9223372036854775807",
+                                          "-9223372036854775808",
+                                          "9223372036854775808",
+                                          "0",
+                                          "-1",
+                                          "007",
+                                          "+5",
+                                          " 1",
+                                          "1.5",
+                                          "x"};
+    if (chance(d, 10))
+        put_text(d, special[below(d, ARRAY_LEN(special))]);
+    else
+        put_f(d, "%lld", (long long)(prng_next(&d->prng) >> below(d, 63)) * (chance(d, 50) ? -1 : 1));
+}
+
+static void put_stream_id(struct draw *d)
+{
+    static const char *const special[] = {"-", "+", "0-0", "0-1", "5", "x"};
+    if (chance(d, 15))
+        put_text(d, special[below(d, ARRAY_LEN(special))]);
+    else
+        put_f(d, "%d-%d", (int)below(d, 8), (int)below(d, 8));
+}
+
+static void put_variable(struct draw *d, char what)
+{
+    static const char *const patterns[] = {"*", "s*", "?1", "*1*", "[sh]*", "field-1*", "nothing"};
+    static const char *const bounds[] = {"-inf", "+inf", "(0", "(1.5", "5", "-7", "nan"};
+    int64_t now_s = d->now_ms / 1000;
+    switch (what) {
+    case 'v': put_value(d); break;
+    case 'i': put_f(d, "%d", (int)below(d, 14) - 7); break;
+    case 'I': put_integer(d); break;
+    case 'u': put_f(d, "%d", (int)below(d, 20)); break;
+    case 'o': put_f(d, "%d", (int)below(d, chance(d, 5) ? 20000 : 200)); break;
+    case 'f': put_f(d, "field-%d", (int)below(d, chance(d, 20) ? 200 : 12)); break;
+    case 'm': put_f(d, chance(d, 40) ? "%d" : "member-%d", (int)below(d, chance(d, 20) ? 400 : 15)); break;
+    case 'r': put_double(d); break;
+    case 'F': put_double(d); break;
+    case 'R': put_text(d, bounds[below(d, ARRAY_LEN(bounds))]); break;
+    case 'd': put_f(d, "%d", (int)below(d, chance(d, 5) ? 20 : DATABASES)); break;
+    case 'p': put_text(d, patterns[below(d, ARRAY_LEN(patterns))]); break;
+    case 'j': put_stream_id(d); break;
+    case 'w': put_f(d, "%c%d", chance(d, 50) ? 'u' : 'i', 1 + (int)below(d, 64)); break;
+    case 'e': put_f(d, "%lld", (long long)(ttl_ms(d) / 1000)); break;
+    case 'E': put_f(d, "%lld", (long long)ttl_ms(d)); break;
+    case 'A': put_f(d, "%lld", (long long)(now_s + ttl_ms(d) / 1000)); break;
+    case 'B': put_f(d, "%lld", (long long)(d->now_ms + ttl_ms(d))); break;
+    default: put_key(d, what);
+    }
+}
+
+/* ---- templates ---- */
+
+/* Past the group that begins at `at` (behind its opening bracket): at its closing bracket. */
+static const char *group_end(const char *at)
+{
+    for (int depth = 0;; at++) {
+        CHECK(*at);
+        if (strchr("[({", *at)) depth++;
+        if (strchr("])}", *at) && depth-- == 0) return at;
+    }
+}
+
+static void expand(struct draw *d, const char *at, const char *end);
+
+static void choose(struct draw *d, const char *at, const char *end)
+{
+    const char *from[8];
+    int count = 0, depth = 0;
+    from[count++] = at;
+    for (const char *p = at; p < end; p++) {
+        if (strchr("[({", *p)) depth++;
+        if (strchr("])}", *p)) depth--;
+        if (*p == '|' && depth == 0) from[count++] = p + 1;
+    }
+    int pick = (int)below(d, (uint64_t)count);
+    expand(d, from[pick], pick + 1 < count ? from[pick + 1] - 1 : end);
+}
+
+static void expand(struct draw *d, const char *at, const char *end)
+{
+    while (at < end) {
+        if (*at == ' ') {
+            at++;
+            continue;
+        }
+        bool counted = at[0] == '#' && at[1] == '{';
+        if (counted) at++;
+        if (strchr("[({", *at)) {
+            const char *close = group_end(at + 1);
+            int times = *at == '[' ? chance(d, 35) : *at == '(' ? 1 : 1 + (int)below(d, counted ? 3 : 4);
+            if (counted) put_f(d, "%d", times);
+            for (int i = 0; i < times; i++) {
+                if (*at == '(')
+                    choose(d, at + 1, close);
+                else
+                    expand(d, at + 1, close);
+            }
+            at = close + 1;
+            continue;
+        }
+        const char *word = at;
+        while (at < end && *at != ' ') at++;
+        if (*word == '$')
+            put_variable(d, word[1]);
+        else
+            put(d, word, (size_t)(at - word));
+    }
+}
+
+static void begin_command(struct draw *d)
+{
+    d->command = &d->unit->commands[d->unit->count++];
+    *d->command = (struct unit_command){.argv = d->unit->args + d->unit->args_count};
+}
+
+static void draw_command(struct draw *d, uint32_t families)
+{
+    int total = 0;
+    for (int i = 0; i < workload_template_count; i++)
+        if (workload_templates[i].family & families) total += workload_templates[i].weight;
+    if (total == 0) {
+        put_text(d, "PING");
+        return;
+    }
+    int at = (int)below(d, (uint64_t)total);
+    for (int i = 0;; i++) {
+        if (!(workload_templates[i].family & families)) continue;
+        at -= workload_templates[i].weight;
+        if (at >= 0) continue;
+        const char *text = workload_templates[i].text;
+        expand(d, text, text + strlen(text));
+        return;
+    }
+}
+
+/* ---- units for the history checkers ---- */
+
+static void draw_register(struct draw *d)
+{
+    int key = (int)below(d, 6);
+    d->unit->family = FAMILY_REGISTER;
+    begin_command(d);
+    switch (below(d, 8)) {
+    case 0:
+    case 1:
+    case 2: put_text(d, "GET"); break;
+    case 3: put_text(d, "INCR"); break;
+    case 4: put_text(d, "SETNX"); break;
+    case 5: put_text(d, "GETSET"); break;
+    case 6: put_text(d, "DEL"); break;
+    default: put_text(d, "SET");
+    }
+    bool has_value = d->unit->bytes[0] == 'S' || (d->unit->bytes[0] == 'G' && d->unit->len > 3);
+    put_f(d, "register:%d", key);
+    if (has_value) put_f(d, "%d", (int)(d->workload->sequence++ % 1000000));
+}
+
+static void draw_append(struct draw *d)
+{
+    d->unit->family = FAMILY_APPEND;
+    d->unit->is_transaction = true;
+    begin_command(d);
+    put_text(d, "MULTI");
+    int count = 1 + (int)below(d, 4);
+    for (int i = 0; i < count; i++) {
+        begin_command(d);
+        bool read = chance(d, 50);
+        put_text(d, read ? "LRANGE" : "RPUSH");
+        put_f(d, "append:%d", (int)below(d, 5));
+        if (read) {
+            put_text(d, "0");
+            put_text(d, "-1");
+        } else {
+            put_f(d, "%d", (int)++d->workload->sequence);
+        }
+    }
+    begin_command(d);
+    put_text(d, "EXEC");
+}
+
+static void draw_transaction(struct draw *d, uint32_t families)
+{
+    d->unit->is_transaction = true;
+    if (chance(d, 30)) {
+        begin_command(d);
+        put_text(d, "WATCH");
+        expand(d, "{ $k }", strchr("{ $k }", 0));
+        if (chance(d, 50)) {
+            begin_command(d);
+            draw_command(d, families);
+        }
+    }
+    begin_command(d);
+    put_text(d, "MULTI");
+    int count = (int)below(d, 6);
+    for (int i = 0; i < count; i++) {
+        begin_command(d);
+        draw_command(d, families);
+    }
+    begin_command(d);
+    put_text(d, chance(d, 92) ? "EXEC" : "DISCARD");
+}
+
+void workload_draw(struct workload *workload, int client, uint64_t number, int64_t now_ms, struct unit *unit)
+{
+    struct draw d = {.workload = workload, .unit = unit, .now_ms = now_ms, .client = client};
+    prng_seed(&d.prng, workload->seed ^ (uint64_t)client << 48 ^ number * 0x9e3779b97f4a7c15u);
+    unit->count = unit->args_count = 0;
+    unit->len = 0;
+    unit->is_transaction = false;
+    unit->family = 0;
+    uint32_t plain = workload->families & ~(uint32_t)(FAMILY_REGISTER | FAMILY_APPEND);
+    uint32_t kind = (uint32_t)below(&d, 100);
+    if (workload->families & FAMILY_REGISTER && (kind < 12 || !plain)) {
+        draw_register(&d);
+    } else if (workload->families & FAMILY_APPEND && (kind < 18 || !plain)) {
+        draw_append(&d);
+    } else if (chance(&d, workload->transaction_percent)) {
+        draw_transaction(&d, plain & ~(uint32_t)FAMILY_SERVER);
+    } else {
+        begin_command(&d);
+        draw_command(&d, plain);
+    }
+    for (int i = 0; i < unit->args_count; i++) unit->args[i].ptr = unit->bytes + (size_t)unit->args[i].ptr;
+}
+
+void unit_free(struct unit *unit)
+{
+    free(unit->bytes);
+}

@@ -1,0 +1,74 @@
+/* workload: random command lines, in whole units (one command, or a transaction with its WATCH).
+ *
+ * A unit is drawn from (seed, client, number) alone: leaving one out of a run does not change the others,
+ * which is what shrinking needs. Commands are templates as data (workload_table.c): one line says what may
+ * follow what. Keys are few, so that commands meet; each name has a favourite type, so that most of them
+ * succeed.
+ */
+#ifndef WEFT_SIM_WORKLOAD_H
+#define WEFT_SIM_WORKLOAD_H
+
+#include "base/prng.h"
+#include "base/slice.h"
+
+enum workload_skew { SKEW_UNIFORM, SKEW_ZIPF, SKEW_SEQUENTIAL, SKEW_HOT_SET, SKEW_COUNT };
+enum workload_family {
+    FAMILY_STRING = 1 << 0,
+    FAMILY_BIT = 1 << 1,
+    FAMILY_KEY = 1 << 2,
+    FAMILY_HASH = 1 << 3,
+    FAMILY_LIST = 1 << 4,
+    FAMILY_SET = 1 << 5,
+    FAMILY_ZSET = 1 << 6,
+    FAMILY_STREAM = 1 << 7,
+    FAMILY_EXPIRE = 1 << 8,
+    FAMILY_SERVER = 1 << 9, /* PING, SELECT, INFO, CLIENT … */
+    FAMILY_FLUSH = 1 << 10, /* FLUSHDB, FLUSHALL, SWAPDB */
+    FAMILY_REGISTER = 1 << 11 /* GET, SET, INCR … on keys of their own: for the linearizability checker */,
+    FAMILY_APPEND =
+        1 << 12, /* transactions of RPUSH and LRANGE on lists of their own: for the cycle checker */
+    FAMILY_ALL = (1 << 13) - 1
+};
+extern const char *const workload_family_names[]; /* in the order of the bits; NULL at the end */
+
+struct workload {
+    uint64_t seed;
+    uint32_t families; /* a set of enum workload_family */
+    enum workload_skew skew;
+    int keys_per_type;       /* 1 … */
+    int value_len_max;       /* most are much shorter */
+    int transaction_percent; /* units that are MULTI … EXEC */
+    int short_ttl_percent;   /* of TTLs, those of milliseconds; the others are seconds to minutes */
+    uint64_t sequence;       /* of SKEW_SEQUENTIAL, and of the values of FAMILY_APPEND: unique in a run */
+};
+
+#define UNIT_COMMANDS_MAX 16
+#define UNIT_ARGS_MAX     512
+struct unit_command {
+    struct slice *argv;
+    int argc;
+};
+struct unit {
+    enum workload_family family;
+    bool is_transaction;
+    int count;
+    struct unit_command commands[UNIT_COMMANDS_MAX];
+    struct slice args[UNIT_ARGS_MAX];
+    int args_count;
+    char *bytes; /* of the arguments; grown as needed, kept between draws */
+    size_t len, capacity;
+};
+
+/* `now_ms`: the wall clock, for absolute deadlines. The unit is valid until the next draw into it. */
+void workload_draw(struct workload *workload, int client, uint64_t number, int64_t now_ms, struct unit *unit);
+void unit_free(struct unit *unit);
+
+struct workload_template {
+    enum workload_family family;
+    int weight;
+    const char *text;
+};
+extern const struct workload_template workload_templates[];
+extern const int workload_template_count;
+
+#endif
