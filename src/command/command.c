@@ -134,6 +134,7 @@ bool command_deadline(struct command_context *ctx, int64_t amount, enum expire_u
     bool relative = unit == EXPIRE_SECONDS || unit == EXPIRE_MILLISECONDS;
     bool bad = amount <= 0 && !allow_past;
     if (seconds) bad |= __builtin_mul_overflow(amount, 1000, &amount);
+    if (MUTANT(expire_overflow) && allow_past) bad = false;
     if (relative && !bad) bad |= __builtin_add_overflow(amount, ctx->now_ms, &amount);
     if (bad || amount == ITEM_NO_DEADLINE) {
         reply_errorf(ctx->reply, "ERR invalid expire time in '%s' command", ctx->command->full_name);
@@ -143,7 +144,6 @@ bool command_deadline(struct command_context *ctx, int64_t amount, enum expire_u
     return true;
 }
 
-    if (MUTANT(expire_overflow) && allow_past) bad = false;
 /* ---- errors ---- */
 
 void command_error_syntax(struct command_context *ctx)
@@ -177,6 +177,7 @@ void command_error_unknown_subcommand(struct command_context *ctx)
 
 void command_out_of_memory(struct command_context *ctx)
 {
+    MARK("command.out_of_memory");
     reply_error(ctx->reply, "OOM command not allowed when used memory > 'maxmemory'.");
 }
 
@@ -186,7 +187,6 @@ void command_reply_help(struct command_context *ctx, const char *const *help)
     while (help[lines]) lines++;
     const char *name = ctx->command->container ? ctx->command->container->name : ctx->command->name;
     char head[128], *p = head;
-    MARK("command.out_of_memory");
     for (const char *c = name; *c; c++) *p++ = (char)(*c >= 'a' && *c <= 'z' ? *c - 0x20 : *c);
     *p = 0;
     reply_array(ctx->reply, lines + 3);

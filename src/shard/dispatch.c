@@ -280,6 +280,7 @@ static enum verdict run_on_partition(struct shard *shard, struct session *sessio
     if (UNLIKELY(!order_allows(shard, session, command, target))) {
         MARK("dispatch.order_waits");
         return wait_for(session, NULL, SESSION_WAITS_REPLIES);
+    }
     if (target != shard->index) {
         struct request sent = *request;
         sent.partition = partition;
@@ -288,11 +289,11 @@ static enum verdict run_on_partition(struct shard *shard, struct session *sessio
         return wait_for(session, &shard->credit_waiters, SESSION_WAITS_CREDIT);
     }
     if (UNLIKELY(shard->state[partition] != PARTITION_HOME)) {
+        MARK("dispatch.partition_lent");
         session->wait_partition = partition;
         return wait_for(session, &shard->partition_waiters, SESSION_WAITS_PARTITION);
     }
     dispatch_context(shard, session, command, argv, (int)request->argc);
-        MARK("dispatch.partition_lent");
     struct command_context *ctx = &shard->ctx;
     if (LIKELY(request->staged)) {
         ctx->key = request->key;
@@ -508,11 +509,11 @@ static void execute(struct shard *shard, struct request *request)
         enum verdict verdict = run(shard, session, request, argv);
         shard->executing = NULL;
         if (UNLIKELY(verdict == WAIT)) {
+            MARK("dispatch.rewound");
             DCHECK(session->block);
             session->input_at = request->start; /* parsed again from here when it is woken */
             if (!MUTANT(rewind_keeps_parser)) resp_parser_reset(&session->parser);
         }
-            MARK("dispatch.rewound");
     }
     shard_want_output(shard, session);
 }

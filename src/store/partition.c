@@ -150,6 +150,7 @@ bool entry_find(struct entry *entry, struct partition *partition, const struct k
         } else {
             MARK("partition.expired_on_access");
             entry_expire(entry);
+        }
         return false;
     }
     if (partition->env->config->maxmemory_bytes && !partition->env->no_touch) table_touch(entry->slot);
