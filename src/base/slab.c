@@ -65,8 +65,10 @@
 #define MIXED_TRIES  8u
 #define DIRTY_MIN    16u /* free pages kept committed: at least, at most */
 #define DIRTY_MAX    1024u
-#define DIRTY_FEW    4u  /* with so few kept, one more run may stay whatever its size */
-#define DECAY_VISITS 64u /* free runs that slab_decay looks at */
+#define DIRTY_FEW    4u              /* with so few kept, one more run may stay whatever its size */
+#define DECAY_VISITS 64u             /* free runs that slab_decay looks at */
+#define OVERDRAFT    8192u           /* pages beyond a small limit, for what slab_reserve promised */
+#define CLASS_SLACK  (17u * CLASSES) /* pages: in each class a span that is not full, and a mixed page */
 #define HUGE_ON                                                                                              \
     (16u << 20) /* held bytes at which huge pages are advised; half of it takes the advice back              \
                  */
@@ -95,15 +97,20 @@ _Static_assert(sizeof(struct page) == 16, "page table entry");
 struct slab_state {
     uint64_t mixed_map[8]; /* page 0 is a mixed page: its bitmap stands first, as in every mixed page */
     struct page *pages;
-    uint32_t top; /* pages at and above were never used */
-    uint32_t page_limit;
-    uint32_t taken;      /* pages in spans, large runs and mixed pages */
-    uint32_t kept;       /* free pages that only slab_alloc_smaller may take */
-    uint32_t dirty_free; /* dirty pages in free runs */
-    uint32_t dirty_low;  /* the least it was since the last slab_decay */
-    uint32_t clean_bin;  /* where clean_some() goes on */
-    uint32_t mixed;      /* a mixed page; page 0 at first */
-    uint64_t fail_after; /* allocations until the injected failure + 1; 0: none */
+    uint32_t top;         /* pages at and above were never used */
+    uint32_t page_limit;  /* with the overdraft */
+    uint32_t reach;       /* how far top may go now */
+    uint32_t overdraft;   /* pages at the end that only reservations reach */
+    uint32_t taken;       /* pages in spans, large runs and mixed pages */
+    uint32_t kept;        /* free pages that only slab_alloc_smaller and reservations may take */
+    uint32_t kept_usual;  /* ... outside of these */
+    uint32_t promised;    /* pages that slab_reserve promised; 0: none */
+    uint32_t promised_at; /* `taken` when it did */
+    uint32_t dirty_free;  /* dirty pages in free runs */
+    uint32_t dirty_low;   /* the least it was since the last slab_decay */
+    uint32_t clean_bin;   /* where clean_some() goes on */
+    uint32_t mixed;       /* a mixed page; page 0 at first */
+    uint64_t fail_after;  /* allocations until the injected failure + 1; 0: none */
     bool fail_forever;
     bool huge;
     uint64_t bin_map[2];
@@ -308,7 +315,7 @@ static uint32_t run_extend(struct slab *slab, uint32_t pages)
     struct page *last = &state->pages[state->top - 1];
     uint32_t tail = last->kind == KIND_FREE ? last->run_pages : 0, run = state->top - tail, dirty = 0;
     if (tail >= pages) return run;
-    if (state->page_limit - run < pages) return run_find(state, pages, PAGES_MAX);
+    if (run + pages > state->reach) return run_find(state, pages, PAGES_MAX);
     if (tail) {
         dirty = state->pages[run].bump;
         free_run_unlink(state, run);
@@ -324,6 +331,8 @@ static uint32_t run_take(struct slab *slab, uint32_t pages, uint32_t *taken_dirt
 {
     struct slab_state *state = slab->state;
     if (pages + state->taken + state->kept > state->page_limit) return 0;
+    DCHECK(state->promised == 0 ||
+           (int64_t)state->taken + pages - state->promised_at <= (int64_t)state->promised);
     uint32_t run = run_find(state, pages, RUN_TRIES);
     if (run == 0) run = run_extend(slab, pages);
     if (run == 0) return 0;
@@ -567,14 +576,18 @@ static __attribute__((noinline)) void span_release(struct slab *slab, uint32_t s
     run_give(slab, span, pages, count_dirty(state, span, pages));
 }
 
+static bool failure_is_due(struct slab_state *state)
+{
+    if (--state->fail_after > 0) return false;
+    state->fail_after = state->fail_forever;
+    return true;
+}
+
 static __attribute__((noinline)) slab_handle alloc_slow(struct slab *slab, size_t size)
 {
     struct slab_state *state = slab->state;
     if (size == 0) size = 1;
-    if (state->fail_after && --state->fail_after == 0) {
-        state->fail_after = state->fail_forever;
-        return 0;
-    }
+    if (state->fail_after && !state->promised && failure_is_due(state)) return 0;
     if (size > SPAN_MAX) return large_alloc(slab, size);
     unsigned class = class_of(size);
     uint32_t span = state->partial[class];
@@ -656,17 +669,57 @@ static uint32_t kept_pages(uint32_t limit)
     return limit / 64 < 16 ? (limit < 64 ? 1 : 16) : limit / 64;
 }
 
+/* What reserved sections may use beyond the limit: the kept pages, or more where these are few. */
+static uint32_t overdraft_pages(uint32_t limit)
+{
+    uint32_t kept = kept_pages(limit), most = PAGES_MAX - limit;
+    uint32_t more = kept < OVERDRAFT ? OVERDRAFT - kept : 0;
+    return more < most ? more : most;
+}
+
 slab_handle slab_alloc_smaller(struct slab *slab, size_t size)
 {
     struct slab_state *state = slab->state;
     uint64_t fail_after = state->fail_after;
+    uint32_t kept = state->kept;
     state->fail_after = 0;
     state->kept = 0;
     slab_handle handle = slab_alloc(slab, size);
-    state->kept = kept_pages(state->page_limit);
+    state->kept = kept;
     state->fail_after = fail_after;
     CHECK(handle != 0);
     return handle;
+}
+
+/* Why that many pages do: of each class all spans that are made but the last one get full, and at least half
+ * of a full span is objects (the shortest spans hold one slot of more than half their length); CLASS_SLACK is
+ * the last ones. Whatever run is taken comes from the stretch that was found, off its beginning, or from
+ * another one. What is given back meanwhile is on top. */
+bool slab_reserve(struct slab *slab, uint64_t bytes)
+{
+    struct slab_state *state = slab->state;
+    if (state->fail_after && failure_is_due(state)) return false;
+    uint64_t pages = state->promised + bytes / (PAGE_BYTES / 2) + 1;
+    if (state->promised == 0) pages += CLASS_SLACK;
+    uint64_t stretch = pages + kept_pages(state->page_limit); /* slab_alloc_smaller's share stays */
+    if (state->promised == 0 && state->taken + state->kept >= state->page_limit) return false;
+    if (stretch > state->page_limit) return false;
+    const struct page *last = &state->pages[state->top - 1];
+    uint64_t tail = state->page_limit - state->top + (last->kind == KIND_FREE ? last->run_pages : 0);
+    if (UNLIKELY(tail < stretch) && run_find(state, (uint32_t)stretch, PAGES_MAX) == 0) return false;
+    if (state->promised == 0) state->promised_at = state->taken;
+    state->promised = (uint32_t)pages;
+    state->kept = 0;
+    state->reach = state->page_limit;
+    return true;
+}
+
+void slab_release(struct slab *slab)
+{
+    struct slab_state *state = slab->state;
+    state->promised = 0;
+    state->kept = state->kept_usual;
+    state->reach = state->page_limit - state->overdraft;
 }
 
 void slab_inject_failure(struct slab *slab, uint64_t after, bool forever)
@@ -730,7 +783,7 @@ static void state_init(struct slab *slab)
     unsigned header = (unsigned)(sizeof(*state) + 7) / 8;
     state->pages = state->early;
     state->top = state->taken = 1;
-    state->kept = kept_pages(state->page_limit);
+    slab_release(slab);
     memset(state->early, 0, sizeof(state->early));
     memset(state->mixed_map, 0, sizeof(state->mixed_map));
     map_fill(state->mixed_map, 0, header, true);
@@ -759,6 +812,8 @@ int slab_init(struct slab *slab, const struct slab_memory *memory, size_t limit_
     CHECK(memory->reserve && memory->unreserve && memory->decommit);
     if (pages > PAGES_MAX) pages = PAGES_MAX;
     if (pages < 4) pages = 4;
+    uint32_t overdraft = overdraft_pages((uint32_t)pages), kept = kept_pages((uint32_t)pages) + overdraft;
+    pages += overdraft;
     size_t len = pages * (PAGE_BYTES + sizeof(struct page)) + PAGE_BYTES; /* the last: to align the base */
     uint8_t *reserved = memory->reserve(len);
     memset(slab, 0, sizeof(*slab));
@@ -769,6 +824,8 @@ int slab_init(struct slab *slab, const struct slab_memory *memory, size_t limit_
     slab->state->reserved = reserved;
     slab->state->reserved_len = len;
     slab->state->page_limit = (uint32_t)pages;
+    slab->state->kept_usual = kept;
+    slab->state->overdraft = overdraft;
     slab->state->huge = false;
     state_init(slab);
     return 0;

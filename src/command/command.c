@@ -46,6 +46,15 @@ bool command_open_read(const struct command_context *ctx, int index, struct entr
     return found;
 }
 
+bool command_reserve(struct command_context *ctx, struct entry *entry, int first, int count)
+{
+    uint64_t bytes = 0;
+    for (int i = first; i < ctx->argc; i++) bytes += ctx->argv[i].len;
+    if (mutate_reserve_elements(entry, (uint64_t)count, bytes) == VALUE_OK) return true;
+    command_out_of_memory(ctx);
+    return false;
+}
+
 static bool type_fits(struct command_context *ctx, const struct entry *entry, enum item_type type)
 {
     if (!entry->item || item_type(entry->item) == type) return true;

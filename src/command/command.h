@@ -8,9 +8,10 @@
  * Rules
  *  1. Bad input gets Redis's exact error text and leaves everything as it was: validate all arguments and
  * types first, reserve (mutators do), then change.
- *  2. VALUE_NO_MEMORY from a mutator: reply with command_out_of_memory(ctx). Everything is as it was then,
- * except that a command which sets several elements one by one may have set some; its records say which
- * (store_memory_test.c).
+ *  2. VALUE_NO_MEMORY from a mutator: reply with command_out_of_memory(ctx). Everything is as it was then: a
+ * command that sets several elements or keys one by one reserves memory for all of them first
+ * (command_reserve, mutate_reserve_*), and ends with mutate_release. Commands that take elements out never
+ * fail. Tests: store_memory_test.c, store_atomic_test.c.
  *  3. Deadlines are absolute milliseconds; the time is ctx->now_ms, never a clock.
  *  4. argv slices point into the request; they live until the handler returns.
  *
@@ -71,6 +72,10 @@ bool command_open_read(const struct command_context *ctx, int index, struct entr
 bool command_open_typed(struct command_context *ctx, int index, enum item_type type, struct entry *entry);
 bool command_open_read_typed(struct command_context *ctx, int index, enum item_type type,
                              struct entry *entry);
+
+/* Before `count` (more than one) elements are set in a collection, from argv[first] to the last argument: they
+ * will all fit. False: replied that memory ran out; nothing has changed. mutate_release(ctx->env) ends it. */
+bool command_reserve(struct command_context *ctx, struct entry *entry, int first, int count);
 
 /* ---- arguments: each replies the error itself and returns false ---- */
 bool command_arg_int(struct command_context *ctx, int index,

@@ -42,15 +42,21 @@ void hash_drop_due(struct command_context *ctx, struct entry *entry)
 static int64_t set_pairs(struct command_context *ctx, struct entry *entry)
 {
     int64_t created = 0;
-    if (mutate_hash_prepare(entry, ctx->argv + 2, (uint64_t)ctx->argc - 2) != VALUE_OK) goto no_memory;
+    uint64_t texts = (uint64_t)ctx->argc - 2;
+    bool several = texts > 2;
+    if (several && !command_reserve(ctx, entry, 2, (int)texts / 2)) return -1;
+    /* Of one pair mutate_hash_set itself sees what it makes of the encoding, and only if it succeeds. */
+    if (mutate_hash_prepare(entry, ctx->argv + 2, several ? texts : 0) != VALUE_OK) goto no_memory;
     for (int i = 2; i < ctx->argc; i += 2) {
         bool fresh;
         if (mutate_hash_set(entry, ctx->argv[i], ctx->argv[i + 1], HASH_NO_DEADLINE, &fresh) != VALUE_OK)
             goto no_memory;
         created += fresh;
     }
+    if (several) mutate_release(ctx->env);
     return created;
 no_memory:
+    CHECK(!several);
     command_out_of_memory(ctx);
     return -1;
 }

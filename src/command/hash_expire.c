@@ -5,7 +5,7 @@
 #define FIELD_DEADLINE_MAX ((1ll << 46) - 1) /* Redis's; the type has room for more */
 
 /* What stands for a field in the replies. */
-enum { NO_FIELD = -2, NO_DEADLINE = -1, NOT_MET = 0, DONE = 1, DELETED = 2, OUT_OF_MEMORY };
+enum { NO_FIELD = -2, NO_DEADLINE = -1, NOT_MET = 0, DONE = 1, DELETED = 2 };
 
 /* ---- arguments ---- */
 
@@ -84,7 +84,23 @@ static bool condition_met(enum condition condition, int64_t old_ms, int64_t new_
     }
 }
 
-/* Gives a field a deadline; one in the past deletes it. */
+/* Before the fields argv[first ..] get a deadline; mutate_release(ctx->env) ends it. False: replied that
+ * memory ran out. One in the past, or none, takes no memory. */
+static bool reserve_deadlines(struct command_context *ctx, struct entry *entry, int first, int count,
+                              int64_t deadline_ms)
+{
+    uint64_t bytes = 0;
+    if (!entry->item || deadline_ms == HASH_NO_DEADLINE || deadline_ms <= ctx->now_ms) return true;
+    for (int i = first; i < first + count; i++) {
+        struct hash_field field;
+        if (hash_peek(ctx, entry, ctx->argv[i], &field)) bytes += field.field.len + field.value.len;
+    }
+    if (mutate_reserve_elements(entry, (uint64_t)count, bytes) == VALUE_OK) return true;
+    command_out_of_memory(ctx);
+    return false;
+}
+
+/* Gives a field a deadline, for which there is memory; one in the past deletes it. */
 static int expire_field(struct command_context *ctx, struct entry *entry, struct slice name,
                         int64_t deadline_ms, enum condition condition)
 {
@@ -95,7 +111,8 @@ static int expire_field(struct command_context *ctx, struct entry *entry, struct
         mutate_hash_remove(entry, name, RECORD_DELETED);
         return DELETED;
     }
-    return mutate_hash_expire(entry, name, deadline_ms) == VALUE_OK ? DONE : OUT_OF_MEMORY;
+    CHECK(mutate_hash_expire(entry, name, deadline_ms) == VALUE_OK);
+    return DONE;
 }
 
 static void expire_fields(struct command_context *ctx, bool seconds, int64_t base_ms)
@@ -108,18 +125,12 @@ static void expire_fields(struct command_context *ctx, bool seconds, int64_t bas
     enum condition condition = parse_condition(ctx, at);
     if (condition != ALWAYS) at++;
     if (!parse_fields(ctx, at, "ERR Parameter `numFields` should be greater than 0", &count)) return;
-    size_t start = reply_len(ctx->reply);
+    if (!reserve_deadlines(ctx, &entry, at + 2, count, deadline_ms)) return;
     reply_array(ctx->reply, (uint64_t)count);
     if (entry.item) mutate_hash_prepare_deadlines(&entry);
-    for (int i = 0; i < count; i++) {
-        int done = expire_field(ctx, &entry, ctx->argv[at + 2 + i], deadline_ms, condition);
-        if (done == OUT_OF_MEMORY) {
-            reply_truncate(ctx->reply, start);
-            command_out_of_memory(ctx);
-            return;
-        }
-        reply_integer(ctx->reply, done);
-    }
+    for (int i = 0; i < count; i++)
+        reply_integer(ctx->reply, expire_field(ctx, &entry, ctx->argv[at + 2 + i], deadline_ms, condition));
+    mutate_release(ctx->env);
 }
 
 void cmd_hexpire(struct command_context *ctx)
@@ -219,7 +230,7 @@ void cmd_hgetdel(struct command_context *ctx)
 static void get_and_expire(struct command_context *ctx, struct entry *entry, int first, int count,
                            int64_t deadline_ms)
 {
-    size_t start = reply_len(ctx->reply);
+    if (!reserve_deadlines(ctx, entry, first, count, deadline_ms)) return;
     reply_array(ctx->reply, (uint64_t)count);
     if (entry->item) mutate_hash_prepare_deadlines(entry);
     for (int i = first; i < first + count; i++) {
@@ -229,17 +240,12 @@ static void get_and_expire(struct command_context *ctx, struct entry *entry, int
             continue;
         }
         reply_bulk_slice(ctx->reply, field.value);
-        int done = DONE;
         if (deadline_ms != HASH_NO_DEADLINE)
-            done = expire_field(ctx, entry, ctx->argv[i], deadline_ms, ALWAYS);
+            expire_field(ctx, entry, ctx->argv[i], deadline_ms, ALWAYS);
         else if (field.deadline_ms != HASH_NO_DEADLINE)
             CHECK(mutate_hash_expire(entry, ctx->argv[i], HASH_NO_DEADLINE) == VALUE_OK);
-        if (done == OUT_OF_MEMORY) {
-            reply_truncate(ctx->reply, start);
-            command_out_of_memory(ctx);
-            return;
-        }
     }
+    mutate_release(ctx->env);
 }
 
 void cmd_hgetex(struct command_context *ctx)
@@ -346,8 +352,8 @@ static bool set_condition_met(struct command_context *ctx, struct entry *entry,
     return true;
 }
 
-/* False: no memory. */
-static bool set_fields(struct command_context *ctx, struct entry *entry, const struct set_options *options)
+/* Memory is reserved. */
+static void set_fields(struct command_context *ctx, struct entry *entry, const struct set_options *options)
 {
     int64_t deadline_ms = options->keep    ? HASH_KEEP_DEADLINE
                           : options->timed ? options->deadline_ms
@@ -356,11 +362,9 @@ static bool set_fields(struct command_context *ctx, struct entry *entry, const s
         struct hash_field old;
         bool created;
         if (options->keep) hash_get(ctx, entry, ctx->argv[i], &old);
-        if (!entry->item && mutate_hash_prepare(entry, NULL, 0) != VALUE_OK) return false;
-        if (mutate_hash_set(entry, ctx->argv[i], ctx->argv[i + 1], deadline_ms, &created) != VALUE_OK)
-            return false;
+        if (!entry->item) CHECK(mutate_hash_prepare(entry, NULL, 0) == VALUE_OK);
+        CHECK(mutate_hash_set(entry, ctx->argv[i], ctx->argv[i + 1], deadline_ms, &created) == VALUE_OK);
     }
-    return true;
 }
 
 void cmd_hsetex(struct command_context *ctx)
@@ -379,17 +383,15 @@ void cmd_hsetex(struct command_context *ctx)
         return;
     }
     const struct slice *texts = ctx->argv + options.first;
-    bool done = mutate_hash_prepare(&entry, texts, 2 * (uint64_t)options.count) == VALUE_OK;
+    if (!past && !command_reserve(ctx, &entry, options.first, options.count)) return;
+    CHECK(mutate_hash_prepare(&entry, texts, 2 * (uint64_t)options.count) == VALUE_OK);
     if (past) {
         mutate_hash_prepare_deadlines(&entry);
         for (int i = options.first; i < ctx->argc && entry.item; i += 2)
             mutate_hash_remove(&entry, ctx->argv[i], RECORD_DELETED);
     } else {
-        done = done && set_fields(ctx, &entry, &options);
+        set_fields(ctx, &entry, &options);
     }
-    if (!done) {
-        command_out_of_memory(ctx);
-        return;
-    }
+    mutate_release(ctx->env);
     reply_integer(ctx->reply, 1);
 }

@@ -9,12 +9,16 @@ void cmd_sadd(struct command_context *ctx)
     struct entry entry;
     int64_t count = 0;
     if (!command_open_typed(ctx, 1, ITEM_SET, &entry)) return;
+    bool several = ctx->argc > 3;
+    if (several && !command_reserve(ctx, &entry, 2, ctx->argc - 2)) return;
     int done = mutate_set_prepare(&entry, ctx->argv[2], (uint64_t)ctx->argc - 2);
     for (int i = 2; i < ctx->argc && done == VALUE_OK; i++) {
         bool added;
         done = mutate_set_add(&entry, ctx->argv[i], &added);
         count += added;
     }
+    CHECK(done == VALUE_OK || !several);
+    if (several) mutate_release(ctx->env);
     if (done != VALUE_OK)
         command_out_of_memory(ctx);
     else

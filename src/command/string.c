@@ -265,15 +265,41 @@ void cmd_getex(struct command_context *ctx)
     command_out_of_memory(ctx);
 }
 
+#define KEPT_KEYS 32 /* keys of MSET that are hashed once only */
+
+/* MSET and MSETNX: sets all pairs, or none. False: replied that memory ran out. */
 static bool set_pairs(struct command_context *ctx)
 {
-    for (int i = 1; i < ctx->argc; i += 2) {
-        struct entry entry;
-        command_open(ctx, i, &entry);
-        if (mutate_string_set(&entry, ctx->argv[i + 1], ITEM_NO_DEADLINE) == VALUE_OK) continue;
-        command_out_of_memory(ctx);
-        return false;
+    struct key keys[KEPT_KEYS];
+    struct partition *partitions[KEPT_KEYS];
+    int count = ctx->argc / 2;
+    for (int i = 0; i < count && count > 1; i++) {
+        struct key key = command_key(ctx, ctx->argv[1 + 2 * i]);
+        struct partition *partition = command_partition(ctx, &key);
+        CHECK(partition->env == ctx->env); /* P1 */
+        if (mutate_reserve_string(partition, &key, ctx->argv[2 + 2 * i].len) != VALUE_OK) {
+            command_out_of_memory(ctx);
+            return false;
+        }
+        if (i >= KEPT_KEYS) continue;
+        keys[i] = key;
+        partitions[i] = partition;
+        partition_prefetch_bucket(partition, &key);
     }
+    for (int i = 0; i < count; i++) {
+        struct entry entry;
+        if (count > 1 && i < KEPT_KEYS)
+            entry_find(&entry, partitions[i], &keys[i]);
+        else
+            command_open(ctx, 1 + 2 * i, &entry);
+        int done = mutate_string_set(&entry, ctx->argv[2 + 2 * i], ITEM_NO_DEADLINE);
+        if (count == 1 && done != VALUE_OK) {
+            command_out_of_memory(ctx);
+            return false;
+        }
+        CHECK(done == VALUE_OK); /* reserved */
+    }
+    mutate_release(ctx->env);
     return true;
 }
 

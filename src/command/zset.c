@@ -115,11 +115,17 @@ static void add_generic(struct command_context *ctx, unsigned flags)
     if (!command_open_typed(ctx, 1, ITEM_ZSET, &entry)) return;
     add.skipped = true;
     if (entry.item || !(add.flags & ADD_XX)) {
+        bool several = add.pairs > 1;
+        if (several && !command_reserve(ctx, &entry, add.first, (int)add.pairs)) return;
         if (mutate_zset_prepare(&entry, add.pairs, ctx->argv[add.first + 1].len) != VALUE_OK) {
+            CHECK(!several);
             command_out_of_memory(ctx);
             return;
         }
-        if (!add_pairs(ctx, &entry, &add, &added, &updated)) return;
+        bool done = add_pairs(ctx, &entry, &add, &added, &updated);
+        CHECK(done || !several); /* reserved */
+        if (several) mutate_release(ctx->env);
+        if (!done) return;
     }
     if (!(add.flags & ADD_INCR))
         reply_integer(ctx->reply, add.flags & ADD_CH ? added + updated : added);

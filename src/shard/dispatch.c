@@ -93,6 +93,8 @@ void dispatch_call(struct shard *shard, const struct session *session, struct co
     struct stats_span *span = &shard->span;
     uint32_t errors = ctx->reply->errors;
     size_t reply_start = reply_len(ctx->reply);
+    bool is_unit = shard->env.record_unit_end != NULL;
+    if (UNLIKELY(is_unit)) mutate_unit_begin(&shard->env);
     shard->stats.commands++;
     stats->calls++;
     shard->env.no_touch = stats->no_touch || shard->no_touch;
@@ -109,6 +111,7 @@ void dispatch_call(struct shard *shard, const struct session *session, struct co
     }
     if (UNLIKELY(shard->config.maxmemory_bytes != 0) && command->flags & COMMAND_WRITE)
         memory_changed(shard, ctx->partition);
+    if (UNLIKELY(is_unit)) mutate_unit_end(&shard->env);
     if (UNLIKELY(ctx->reply->errors != errors)) {
         stats->failed++;
         meter_error(shard, ctx->reply);

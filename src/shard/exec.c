@@ -38,6 +38,19 @@ static void count_exec(struct shard *shard, const struct session *session, const
     monitor_command(shard, session, &line);
 }
 
+/* EXEC itself, for watchers: its commands were told one by one. */
+static void tell(struct shard *shard, const struct session *session, struct reply *reply, const struct slice *argv)
+{
+    if (LIKELY(!shard->node->host.executed)) return;
+    struct command_context ctx = {.command = command_lookup("exec", 4),
+                                  .argv = argv,
+                                  .argc = 1,
+                                  .db = session->db,
+                                  .reply = reply,
+                                  .now_ms = shard->env.now_ms};
+    shard->node->host.executed(shard->node->host.context, shard, session, &ctx, session->multi.reply_start);
+}
+
 bool exec_run(struct shard *shard, struct session *session)
 {
     struct session_multi *multi = &session->multi;
@@ -48,6 +61,7 @@ bool exec_run(struct shard *shard, struct session *session)
     if (multi->next == 0 && !session->scatter) {
         multi->reply_start = reply_len(reply);
         if (refused(shard, session, reply)) {
+            tell(shard, session, reply, argv);
             if (silent) reply_truncate(reply, multi->reply_start);
             session->flags &= ~(uint32_t)SESSION_REPLY_SKIP;
             count_exec(shard, session, argv);
@@ -56,6 +70,8 @@ bool exec_run(struct shard *shard, struct session *session)
         }
         reply_array(reply, multi->count);
     }
+    bool is_unit = shard->env.record_unit_end != NULL;
+    if (is_unit) mutate_unit_begin(&shard->env);
     for (; multi->next < multi->count; multi->next++) {
         struct session_queued *queued = &multi->items[multi->next];
         dispatch_context(shard, session, queued->command, queued->argv, queued->argc);
@@ -65,6 +81,7 @@ bool exec_run(struct shard *shard, struct session *session)
             if (session->scatter->answered < session->scatter->count) {
                 MARK("exec.suspended");
                 session->block = SESSION_WAITS_SCATTER;
+                if (is_unit) mutate_unit_end(&shard->env); /* others run meanwhile: record.h */
                 return false;
             }
         }
@@ -73,6 +90,8 @@ bool exec_run(struct shard *shard, struct session *session)
         if (UNLIKELY(shard->monitor_shards)) monitor_command(shard, session, &shard->ctx);
         scatter_free(session);
     }
+    if (is_unit) mutate_unit_end(&shard->env);
+    tell(shard, session, reply, argv);
     if (silent) reply_truncate(reply, multi->reply_start);
     session->flags &= ~(uint32_t)SESSION_REPLY_SKIP;
     count_exec(shard, session, argv);

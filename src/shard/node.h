@@ -51,6 +51,7 @@ struct node_host {
     void (*executed)(void *context, const struct shard *shard, const struct session *session,
                      const struct command_context *ctx, size_t reply_start);
     void (*record)(void *context, const struct record *record);
+    void (*record_unit_end)(void *context); /* store_env.record_unit_end */
     bool (*mail_hidden)(void *context, uint16_t from, uint16_t to, enum lane lane);
 };
 

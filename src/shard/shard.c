@@ -41,6 +41,7 @@ struct shard *shard_create(struct node *node, uint16_t index, struct io *io, con
     shard->env = (struct store_env){.hash_seed = node->hash_seed,
                                     .record_sink = node->host.record,
                                     .record_sink_context = node->host.context,
+                                    .record_unit_end = node->host.record_unit_end,
                                     .config = &shard->config,
                                     .prng = &shard->prng,
                                     .expiry_ms = shard->expiry_ms,

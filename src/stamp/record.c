@@ -47,6 +47,14 @@ size_t record_encode(const struct record *record, uint8_t *out)
     return (size_t)(p - out);
 }
 
+void record_clear_more(uint8_t *encoded)
+{
+    uint64_t body;
+    int used = varint_get(encoded, VARINT_MAX, &body);
+    CHECK(used > 0 && encoded[used] == RECORD_VERSION);
+    encoded[used + 2] &= (uint8_t)~RECORD_MORE;
+}
+
 static bool get_slice(const uint8_t **p, const uint8_t *end, struct slice *out)
 {
     uint64_t len;

@@ -8,8 +8,21 @@
  *   body = version u8 | op u8 | flags u8 | keyspace u8 | partition u16 | sequence varint
  *        | stamp u64 (flag STAMPED) | key varint+bytes | argument count u8 | { argument varint+bytes }*
  *
- * All integers little endian; integer arguments are 8 bytes. A unit (a MULTI, a script, an MSET) is a run of
- * records with flag MORE on all but its last: an applier makes the run visible at once.
+ * All integers little endian; integer arguments are 8 bytes.
+ *
+ * A *unit* (a command, an EXEC, a script: whatever nobody may see half of) is a run of records with flag MORE
+ * on all but its last, in the order of the sink that takes them; its records may be of several partitions,
+ * borrowed ones too. Who makes a change does not know whether another one follows: every record made within a
+ * unit comes with MORE, and when the unit ends the sink is told (store_env.record_unit_end) and clears the
+ * flag of the last one, which it has not given away yet (record_clear_more). So a log's buffer is cut at ends
+ * of units only, and what a crash leaves of an unfinished run is dropped. What expires or is evicted between
+ * commands is no unit, or one of one record. An EXEC with a command that asks all shards (INFO, CONFIG SET)
+ * gives way to other sessions in between; today its unit ends there and another one begins. To make it one, a
+ * log must hold back what such an EXEC has made until it ends: its partitions are held, so nothing else can
+ * depend on it, and the order within each partition stays.
+ *
+ * A whole unit is applied before anybody looks (store/apply.h): the caller holds all its partitions
+ * meanwhile.
  *
  * Pure; any thread. Encoding costs about 15 ns + copying. Tests: test/unit/record_test.c.
  */
@@ -81,6 +94,8 @@ static inline int64_t record_arg_int(const struct record *record, int index)
 size_t record_size_max(const struct record *record);
 /* Encodes into `out` (at least record_size_max bytes); returns the bytes written. */
 size_t record_encode(const struct record *record, uint8_t *out);
+/* Takes MORE from a record as it was encoded: it turned out to be its unit's last one. */
+void record_clear_more(uint8_t *encoded);
 /* Decodes one record; slices point into `data`. Returns the bytes used, 0 when more are needed, -1 when
  * malformed or of a newer version. */
 int64_t record_decode(const uint8_t *data, size_t len, struct record *out);

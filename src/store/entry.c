@@ -286,10 +286,14 @@ void entry_emit(struct entry *entry, enum record_op op, const struct slice *args
     struct slice name = entry->item ? item_key(entry->item) : entry->key.name;
     watch_touch(partition->watches, name, entry->key.hash, entry->key.db);
     if (!partition->env->record_sink) return;
+    struct store_env *env = partition->env;
+    bool in_unit = env->unit_depth > 0 && env->record_unit_end;
+    env->unit_has_records |= in_unit;
     struct record record = {.sequence = partition->sequence,
                             .key = name,
                             .partition = partition->id,
                             .op = (uint8_t)op,
+                            .flags = in_unit ? RECORD_MORE : 0,
                             .keyspace = keyspace,
                             .args_count = (uint8_t)args_count};
     if (args_count) memcpy(record.args, args, (size_t)args_count * sizeof *args);

@@ -11,6 +11,32 @@
 
 #include "store/partition.h"
 
+/* ---- several changes of which all or none shall happen ----
+ * First reserve for every key that will be changed, then change, then mutate_release(). In between, mutators
+ * of what was reserved return VALUE_OK. VALUE_NO_MEMORY: nothing has changed, and nothing is reserved any
+ * more. Costs a few ns per key and no memory (base/slab.h). One change needs none of this: it is atomic by
+ * itself.
+ */
+/* `count` elements (of `bytes` bytes in sum, values included) are set in the collection of this key, which
+ * may be absent, or fields that are there get deadlines: then `bytes` is what they have now. */
+int mutate_reserve_elements(struct entry *entry, uint64_t count, uint64_t bytes);
+/* A string of `len` bytes is set as the value of this key, whatever it holds now. */
+int mutate_reserve_string(struct partition *partition, const struct key *key, size_t len);
+void mutate_release(struct store_env *env);
+
+/* ---- units: the records of a command, or of a whole EXEC (stamp/record.h) ---- */
+static inline void mutate_unit_begin(struct store_env *env)
+{
+    env->unit_depth++;
+}
+static inline void mutate_unit_end(struct store_env *env)
+{
+    CHECK(env->unit_depth > 0);
+    if (--env->unit_depth > 0 || !env->unit_has_records) return;
+    env->unit_has_records = false;
+    env->record_unit_end(env->record_sink_context);
+}
+
 /* ---- keys ---- */
 int mutate_key_delete(struct entry *entry, enum record_delete_reason reason); /* entry becomes absent */
 /* deadline_ms: absolute, or ITEM_NO_DEADLINE (PERSIST). The caller has dealt with deadlines in the past. */

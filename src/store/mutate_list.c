@@ -18,11 +18,15 @@ int mutate_list_push(struct entry *entry, enum list_end end, const struct slice 
     bool fresh = entry->item == NULL;
     if (fresh && entry_create_collection(entry, ITEM_LIST, LIST_EMPTY_AREA) != VALUE_OK)
         return VALUE_NO_MEMORY;
+    bool is_quicklist = list_is_quicklist(&entry->value);
     uint64_t bytes = 0;
     for (uint32_t i = 0; i < n; i++) bytes += elements[i].len;
     list_encoding_grow(&entry->value, fill_of(entry), bytes, n);
     if (list_push(&entry->value, end, elements, n) != VALUE_OK) {
-        if (fresh) entry_remove(entry);
+        if (fresh)
+            entry_remove(entry);
+        else
+            list_encoding_restore(&entry->value, is_quicklist);
         return VALUE_NO_MEMORY;
     }
     int64_t index = end == LIST_HEAD ? 0 : -1;

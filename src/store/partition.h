@@ -57,6 +57,13 @@ struct store_env {
      * records are counted but not encoded. `encoded` is valid during the call only. */
     void (*record_sink)(void *context, const struct record *record);
     void *record_sink_context;
+    /* Units (record.h): with this, records of a unit that is open carry RECORD_MORE, and when it ends this is
+     * called if it had any: the last one that the sink got closes the unit and loses its flag. NULL: no
+     * record carries it. */
+    void (*record_unit_end)(void *context);
+    uint16_t unit_depth; /* commands that are under way: one, or one in EXEC */
+    bool unit_has_records;
+    struct partition *reserved; /* whose slab has promised memory: mutate_reserve */
 };
 
 struct keyspace {
@@ -75,7 +82,8 @@ struct partition {
     struct keyspace *others;                         /* keyspaces 1 … databases - 1 */
     uint8_t keyspace_of_db[PARTITION_DATABASES_MAX]; /* SWAPDB exchanges two of these */
     struct wheel wheel;
-    uint64_t clock_hand; /* eviction: where CLOCK goes on */
+    uint64_t clock_hand;             /* eviction: where CLOCK goes on */
+    struct partition *reserved_next; /* of env->reserved */
     uint16_t id, databases;
 } __attribute__((aligned(64)));
 

@@ -571,6 +571,11 @@ void list_encoding_grow(struct value *list, int fill, uint64_t bytes, uint64_t n
     if (exceeds(fill, listpack_bytes(list) + bytes, count)) list->bytes[0] |= TAG_QUICKLIST;
 }
 
+void list_encoding_restore(struct value *list, bool is_quicklist)
+{
+    if (!is_quicklist) list->bytes[0] &= (uint8_t)~TAG_QUICKLIST;
+}
+
 void list_encoding_shrink(struct value *list, int fill)
 {
     if (!list_is_quicklist(list)) return;

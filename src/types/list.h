@@ -61,6 +61,8 @@ bool list_is_quicklist(const struct value *list);
 void list_encoding_grow(struct value *list, int fill, uint64_t bytes, uint64_t n);
 /* Has removed: a quicklist at half the limit becomes a listpack again. */
 void list_encoding_shrink(struct value *list, int fill);
+/* An addition failed: back to what it was before list_encoding_grow(). */
+void list_encoding_restore(struct value *list, bool is_quicklist);
 /* Was built in one go (RESTORE, loading). */
 void list_encoding_settle(struct value *list, int fill);
 

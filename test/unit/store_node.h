@@ -37,7 +37,7 @@ struct store_node {
     int64_t expiry_ms[PARTITION_COUNT];
     struct reply reply;
     uint8_t *records; /* encoded, one after the other */
-    size_t records_len, records_capacity;
+    size_t records_len, records_capacity, last_record;
     uint64_t records_count;
 };
 
@@ -50,8 +50,16 @@ static void gather_record(void *context, const struct record *record)
         node->records = realloc(node->records, node->records_capacity);
         assert_non_null(node->records);
     }
+    node->last_record = node->records_len;
     node->records_len += record_encode(record, node->records + node->records_len);
     node->records_count++;
+}
+
+static void end_unit(void *context)
+{
+    struct store_node *node = context;
+    assert_true(node->last_record < node->records_len);
+    record_clear_more(node->records + node->last_record);
 }
 
 static struct store_node *node_new_limited(uint64_t seed, bool with_sink, size_t limit_bytes)
@@ -68,6 +76,7 @@ static struct store_node *node_new_limited(uint64_t seed, bool with_sink, size_t
                                    .next_expiry_ms = INT64_MAX};
     if (with_sink) {
         node->env.record_sink = gather_record;
+        node->env.record_unit_end = end_unit;
         node->env.record_sink_context = node;
     }
     node->array = aligned_alloc(64, PARTITION_COUNT * sizeof *node->array);
@@ -143,7 +152,10 @@ static void node_run(struct store_node *node, const struct line *line)
         ctx.key = command_key(&ctx, line->argv[command->key_first]);
         ctx.partition = command_partition(&ctx, &ctx.key);
     }
+    mutate_unit_begin(&node->env);
     command->handler(&ctx);
+    mutate_unit_end(&node->env);
+    assert_null(node->env.reserved);
     assert_false(node->reply.failed);
     assert_true(reply_len(&node->reply) > 0);
 }
@@ -154,7 +166,7 @@ static bool reply_is(const struct store_node *node, const char *start)
 }
 
 /* Everything that is due goes, with its records. */
-static void node_expire_all(struct store_node *node)
+__attribute__((unused)) static void node_expire_all(struct store_node *node)
 {
     for (int p = 0; p < PARTITION_COUNT; p++)
         while (partition_expire(node->partitions[p], 1000)) {
@@ -443,7 +455,8 @@ static void add_word(const struct generator *g, struct line *line, const char *w
     }
 }
 
-static void random_line(const struct generator *g, struct line *line, bool only_writes)
+__attribute__((unused)) static void random_line(const struct generator *g, struct line *line,
+                                                bool only_writes)
 {
     bool read = !only_writes && below(g, 8) == 0;
     const char *at = read ? reads[below(g, sizeof reads / sizeof *reads)]
@@ -568,7 +581,7 @@ static void same_entry(void *context, struct entry *a)
 }
 
 /* Type, value, deadlines of every key of both; counts. */
-static void assert_same(struct store_node *a, struct store_node *b)
+__attribute__((unused)) static void assert_same(struct store_node *a, struct store_node *b)
 {
     for (int p = 0; p < PARTITION_COUNT; p++) {
         for (uint8_t db = 0; db < DATABASES; db++) {
