@@ -239,8 +239,8 @@ static bool run_from(struct shard *shard, struct batch *batch)
     for (uint32_t i = batch->done; i < batch->count; i++) {
         struct batch_item *item = &batch->items[i];
         bool home = shard->state[item->partition] == PARTITION_HOME;
-        bool looks_back = shard->parked && !MUTANT(parked_overtaken);
-        if (UNLIKELY(!home || (looks_back && session_is_parked(shard, batch, item)))) {
+        if (UNLIKELY(!home ||
+                     (shard->parked && !MUTANT(parked_overtaken) && session_is_parked(shard, batch, item)))) {
             MARK("remote.parked");
             if (home) MARK("remote.parked_behind_own");
             uint32_t end = MUTANT(parked_rest_unmarked) ? i + 1 : batch->count;
