@@ -1,13 +1,15 @@
 /* The model as a whole: making, copying, executing and judging a call, removals, iteration. See model.h. */
-#include "sim/model_internal.h"
+#include "sim/model_collections.h"
 
 #include <ctype.h>
 #include <stdarg.h>
 #include <stdlib.h>
 
 static const struct model_row *const families[] = {
-    model_rows_string, model_rows_bits,        model_rows_key,    model_rows_expire,
-    model_rows_hash,   model_rows_hash_expire, model_rows_server,
+    model_rows_string,     model_rows_bits,         model_rows_key,         model_rows_expire,
+    model_rows_list,       model_rows_set,          model_rows_set_algebra, model_rows_zset,
+    model_rows_zset_range, model_rows_zset_combine, model_rows_stream,      model_rows_sort,
+    model_rows_hash,       model_rows_hash_expire,  model_rows_server,
 };
 
 /* ---------------------------------------------------------------- life */

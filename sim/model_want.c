@@ -5,6 +5,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "sim/model_score.h"
+
 static struct value *node(struct model_context *c, enum value_kind kind)
 {
     struct value *v = value_alloc(&c->model->arena, sizeof(*v));
@@ -290,5 +292,10 @@ bool model_matches(const struct value *wanted, const struct value *got)
     if (wanted->rule == VALUE_PREFIX)
         return got->text.len >= wanted->text.len &&
                memcmp(got->text.ptr, wanted->text.ptr, wanted->text.len) == 0;
+    if (wanted->rule == VALUE_SCORE && !slice_equal(wanted->text, got->text)) {
+        double score;
+        return read_double(wanted->text, &score) &&
+               model_score_text_fits(got->text.ptr, got->text.len, score);
+    }
     return slice_equal(wanted->text, got->text);
 }

@@ -46,6 +46,7 @@ enum value_rule {
     VALUE_BETWEEN,         /* integer: low <= it <= high */
     VALUE_UNORDERED,       /* array, set: items in any order */
     VALUE_UNORDERED_PAIRS, /* map, array: items 2i and 2i+1 belong together, the pairs come in any order */
+    VALUE_SCORE,           /* double, bulk: any text that Redis could send for the score that `text` says */
     VALUE_ONE_OF,          /* one of `items`, each with its own kind and rule */
 };
 
