@@ -17,6 +17,8 @@
 
 #define MODEL_DATABASES 16
 
+struct model_context;
+
 /* ---------------------------------------------------------------- values */
 
 enum model_type { MODEL_STRING, MODEL_LIST, MODEL_SET, MODEL_ZSET, MODEL_HASH, MODEL_STREAM, MODEL_TYPES };
@@ -50,6 +52,17 @@ struct model_string {
     struct slice bytes; /* owned */
     bool raw;           /* came about by APPEND, SETRANGE, SETBIT ...: Redis leaves it in encoding raw */
 };
+
+/* The string at key, which is made, and padded with zeros to len bytes, if need be. Touches only if it makes
+ * it. The caller has checked the type. */
+struct model_string *model_string_grow(struct model_context *c, struct slice key, size_t len);
+/* The error for a string of size + more bytes, or NULL if it may be that long. */
+const struct value *too_long(struct model_context *c, uint64_t size, uint64_t more);
+const struct value *model_do_lcs(struct model_context *c); /* model_lcs.c */
+/* The time in argument i, in the unit of the option EX, PX, EXAT or PXAT, as a deadline. False: *error says
+ * that it is no integer or not a valid time (<= 0, or too far away). */
+bool read_deadline(struct model_context *c, size_t i, const char *unit, int64_t *deadline_ms,
+                   const struct value **error);
 
 struct model_object *model_string_create(struct slice bytes);
 void model_string_destroy(struct model_object *object);

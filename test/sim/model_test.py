@@ -1,0 +1,543 @@
+#!/usr/bin/python3
+"""Proves the simulator's model of Redis right: a real Redis 8.0 executes random commands, the model judges its replies.
+
+    test/sim/model_test.py [--model-check PATH] [--seeds N] [--seed S] [--commands N] [--only NAME,...] [--tape FILE]
+
+The commands come from test/differential's language and from EXTRA below. Each seed's commands and replies are recorded
+on a tape (sim/tape.h); `model-check` plays it to the model, which must have no complaint. A few lies are then written
+into the tape's replies: the model must complain about each.
+
+The model is told the exact time by which the server executed a command. A real server does not tell it, except that all
+commands of one MULTI/EXEC see the same time: so a chunk of commands is sent as MULTI, SET @clock x PX 1000000000,
+PEXPIRETIME @clock, commands, EXEC. In every second sequence each command is sent by itself between two such probes, and
+when they do not show the same millisecond the sequence ends there (nothing is known of that command's time).
+
+Ends with "N passed, N failed": one test per seed, one per lie, and one for every command that never succeeded.
+"""
+import argparse
+import collections
+import os
+import random
+import re
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(ROOT, 'test', 'differential'))
+sys.path.insert(0, os.path.join(ROOT, 'test', 'blackbox'))
+import commands as language  # noqa: E402
+import resp  # noqa: E402
+import server as servers  # noqa: E402
+
+CLOCK = b'@clock'
+CLOCK_PX = 1000000000
+CHUNK = 12
+SEQUENCE = 150
+
+# Beside the differential test's language: (weight, template). <cursor> is one the server gave, <payload> one of DUMP.
+EXTRA = '''
+6 SCAN <cursor> [MATCH <pat>] [COUNT <cnt>] [TYPE <type>]
+4 HSCAN <h> <cursor> [MATCH <pat>] [COUNT <cnt>] [NOVALUES]
+4 SSCAN <t> <cursor> [MATCH <pat>] [COUNT <cnt>]
+4 ZSCAN <z> <cursor> [MATCH <pat>] [COUNT <cnt>]
+6 DUMP <k>
+5 RESTORE <k> (0|<px>) <payload> [REPLACE]
+1 RESTORE <k> <pxat> <payload> REPLACE ABSTTL
+2 SET <k> <v> PX <short>
+2 PEXPIRE <k> <short>
+2 HPEXPIRE <h> <short> FIELDS 1 <m>
+2 HSETEX <h> PX <short> <fvs>
+2 BITCOUNT <s> <idx> <idx> [BYTE|BIT]
+2 BITPOS <s> <bit> [<idx>|<idx> <idx>|<idx> <idx> BYTE|<idx> <idx> BIT]
+1 BITOP (AND|OR|XOR|NOT) <s> <b> [<s>] [<b>]
+1 GETRANGE <k> <idx> <idx>
+1 INCRBYFLOAT <s> <score>
+1 HINCRBYFLOAT <h> <m> <score>
+1 CONFIG GET maxmemory*
+1 INFO server
+1 CLIENT (ID|INFO|LIST|GETNAME)
+1 OBJECT (ENCODING|HELP|NOSUCH|REFCOUNT) [<k>]
+1 NOSUCHCOMMAND <v> <v>
+2 UNLINK <k>+
+2 EXISTS <k>+
+2 DBSIZE
+1 RANDOMKEY
+1 KEYS <pat>
+'''
+
+DIRECTIONS = (b'@SLEEP', b'@RELOAD', b'@DUMPCROSS')
+NOT_IN_MULTI = {b'MULTI', b'EXEC', b'DISCARD', b'WATCH', b'UNWATCH', b'HELLO', b'RESET', b'QUIT'} | set(DIRECTIONS)
+
+
+class Chance:
+    """What language.Draw is to hypothesis, from a plain random generator."""
+
+    def __init__(self, seed):
+        self.random = random.Random(seed)
+
+    def int(self, low, high):
+        return self.random.randint(low, high)
+
+    def pick(self, pool):
+        return pool[self.int(0, len(pool) - 1)]
+
+    def one_in(self, n):
+        return self.int(1, n) == n
+
+
+class RawConn(resp.Conn):
+    """Keeps the bytes of the reply that was read last."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.raw = []
+
+    def _line(self):
+        line = super()._line()
+        self.raw.append(line + b'\r\n')
+        return line
+
+    def _exactly(self, n):
+        data = super()._exactly(n)
+        self.raw.append(data + b'\r\n')
+        return data
+
+    def reply(self):
+        """(tree, bytes)"""
+        self.raw = []
+        tree = self.read()
+        return tree, b''.join(self.raw)
+
+    def items(self):
+        """The reply as a tree, and the bytes of each item if it is an array."""
+        self.raw = []
+        line = self._line()
+        if line[:1] != b'*' or line == b'*-1':
+            return (line[:1].decode(), line[1:]), None
+        return ('*', None), [self.reply() for _ in range(int(line[1:]))]
+
+
+def bulk(data):
+    return struct.pack('<I', len(data)) + data
+
+
+class Tape:
+    def __init__(self, path):
+        self.file = open(path, 'wb')
+        self.file.write(b'weft-tape 1\n')
+        self.commands = 0
+        self.replies = []       # (offset of the reply's length, words, reply), for lies
+
+    def record(self, kind, body=b''):
+        self.file.write(kind + struct.pack('<I', len(body)) + body)
+
+    def command(self, state, words, now, reply, in_multi=False):
+        body = struct.pack('<BBHqII', state.resp, in_multi, state.db, now, state.session, len(words))
+        body += b''.join(bulk(w) for w in words)
+        self.replies.append((self.file.tell() + 5 + len(body), words, reply))
+        self.record(b'C', body + bulk(reply))
+        self.commands += 1
+
+    def reset(self):
+        self.record(b'R')
+
+    def watch(self, state, now, key):
+        self.record(b'W', struct.pack('<IHq', state.session, state.db, now) + bulk(key))
+
+    def unwatch(self, state):
+        self.record(b'U', struct.pack('<I', state.session))
+
+    def exec(self, state, ran, now):
+        self.record(b'E', struct.pack('<IBq', state.session, ran, now))
+
+    def close(self):
+        self.file.close()
+
+
+class State:
+    """One connection of the sequence."""
+
+    def __init__(self, session, conn):
+        self.session = session
+        self.conn = conn
+        self.db = 0
+        self.resp = 2
+        self.queued = None      # words, while a transaction is open
+        self.broken = False     # it will be refused
+        self.watching = False
+
+
+class Ambiguous(Exception):
+    """It is not known when the last command was executed."""
+
+
+def is_error(tree):
+    return tree[0] in '-!'
+
+
+class Driver:
+    """Runs random sequences on a server and records them."""
+
+    def __init__(self, port, tape, seed, only):
+        self.port = port
+        self.tape = tape
+        self.chance = Chance(seed)
+        self.language = language.Language()
+        self.cursors = [b'0']
+        self.payloads = [b'garbage']
+        language.GENERATORS['cursor'] = lambda g: [g.pick(self.cursors) if g.int(0, 2) else b'0']
+        language.GENERATORS['payload'] = lambda g: [g.pick(self.payloads)]
+        language.pool('short', [b'5', b'12', b'20', b'30'])
+        self.extra = []
+        for line in EXTRA.strip().split('\n'):
+            weight, text = line.split(None, 1)
+            self.extra += [language.compile_template(text)] * int(weight)
+        self.only = only
+        self.states = []
+
+    # -- sequences
+
+    def sequence(self, alone):
+        """One sequence on an empty server; `alone`: each command outside of MULTI."""
+        for state in self.states:
+            state.conn.close()
+        self.states = [State(i, RawConn(self.port, timeout=60)) for i in range(2)]
+        self.states[0].conn.send([[b'FLUSHALL']])
+        self.states[0].conn.reply()
+        self.tape.reset()
+        for i in range(2):
+            self.tape.unwatch(self.states[i])
+        self.cursors, self.payloads = [b'0'], [b'garbage']
+        steps = []
+        if self.chance.one_in(2):
+            steps.append((0, [b'HELLO', b'3']))
+        for _ in range(self.chance.int(0, 8)):
+            steps.append((0, self.chance.pick(self.language.fills)(self.chance)))
+        while len(steps) < SEQUENCE:
+            steps += self.step()
+        try:
+            self.walk(steps, alone)
+        except Ambiguous:
+            pass
+
+    def step(self):
+        if self.chance.one_in(5):
+            words = self.chance.pick(self.extra)(self.chance)
+            if self.chance.one_in(8):
+                words = language.mutate(self.chance, words)
+            return [(0, language.tame(words))] if self.wanted(words) else []
+        return [(conn, words) for conn, words in self.language.step(self.chance) if self.wanted(words)]
+
+    def wanted(self, words):
+        if not self.only:
+            return True
+        return words[0].decode('latin-1').upper() in self.only or words[0].upper() in NOT_IN_MULTI
+
+    def walk(self, steps, alone):
+        at = 0
+        while at < len(steps):
+            state = self.states[steps[at][0]]
+            words = steps[at][1]
+            name = words[0].upper() if words else b''
+            if name.startswith(b'@'):
+                self.direction(state, name, words)
+                at += 1
+            elif name in NOT_IN_MULTI or state.queued is not None:
+                self.one(state, words)
+                at += 1
+            elif alone or state.watching:
+                self.probed(state, words)
+                at += 1
+            else:
+                chunk = []
+                while at < len(steps) and self.states[steps[at][0]] is state and len(chunk) < CHUNK:
+                    if steps[at][1][0].upper() in NOT_IN_MULTI:
+                        break
+                    chunk.append(steps[at][1])
+                    at += 1
+                self.chunk(state, chunk)
+
+    def direction(self, state, name, words):
+        if state.queued is not None:
+            return
+        if name == b'@SLEEP':
+            time.sleep(self.chance.pick([0.012, 0.02, 0.05]))
+        elif name == b'@DUMPCROSS':
+            self.chunk(state, [[b'DUMP', words[1]]])
+            self.chunk(state, [[b'RESTORE', b'restored', b'0', self.payloads[-1], b'REPLACE']])
+
+    # -- commands at a known time
+
+    def probe_words(self):
+        return [b'SET', CLOCK, b'x', b'PX', b'%d' % CLOCK_PX], [b'PEXPIRETIME', CLOCK]
+
+    def executed(self, state, words, now, tree, raw, in_multi=False):
+        """Takes down what was executed, and learns from it."""
+        name = words[0].upper()
+        if name == b'HELLO' and not is_error(tree) and len(words) > 1:
+            state.resp = 3 if tree[0] == '%' else 2
+        if name == b'RESET' and not is_error(tree):
+            state.resp = 2
+        self.tape.command(state, words, now, raw, in_multi)
+        if name == b'SELECT' and tree == ('+', b'OK'):
+            state.db = int(words[1])
+        if name == b'RESET' and not is_error(tree):
+            state.db = 0
+        if name == b'DUMP' and tree[0] == '$' and tree[1] is not None:
+            self.payloads = self.payloads[-10:] + [tree[1]]
+        if name.endswith(b'SCAN') and tree[0] == '*':
+            cursor = tree[1][0][1]
+            if cursor != b'0':
+                self.cursors = self.cursors[-3:] + [cursor]
+
+    def chunk(self, state, chunk):
+        """All commands in one MULTI; what it refuses to queue is taken down as executed, the others are sent again."""
+        while chunk:
+            lines = [[b'MULTI'], *self.probe_words(), *chunk, [b'EXEC']]
+            state.conn.send(lines)
+            head = [state.conn.reply() for _ in range(3)]
+            assert head[0][0] == ('+', b'OK') and head[2][0] == ('+', b'QUEUED'), head
+            queued = [state.conn.reply() for _ in chunk]
+            tree, items = state.conn.items()
+            good = []
+            for words, (reply, raw) in zip(chunk, queued):
+                if is_error(reply):
+                    self.executed(state, words, 1, reply, raw, in_multi=True)
+                else:
+                    good.append(words)
+            if items is None:
+                assert tree[1].startswith(b'EXECABORT'), tree
+                chunk = good
+                continue
+            now = items[1][0][1] - CLOCK_PX
+            self.tape.exec(state, True, now)
+            for words, (reply, raw) in zip([*self.probe_words(), *chunk], items):
+                self.executed(state, words, now, reply, raw, in_multi=True)
+            return
+
+    def probed(self, state, words):
+        """One command outside of MULTI, between two probes on the same connection."""
+        probe = self.probe_words()
+        state.conn.send([*probe, words, *probe])
+        replies = [state.conn.reply() for _ in range(5)]
+        before, after = replies[1][0][1] - CLOCK_PX, replies[4][0][1] - CLOCK_PX
+        if not replies[4][0][0] == ':' or before != after:
+            raise Ambiguous()
+        for line, (tree, raw) in zip([*probe, words, *probe], replies):
+            self.executed(state, line, before, tree, raw)
+
+    def one(self, state, words):
+        """What opens, fills or ends a transaction of the sequence's own, or changes the connection."""
+        name = words[0].upper()
+        if name == b'EXEC' and state.queued is not None:
+            self.exec(state)
+            return
+        in_multi = state.queued is not None
+        if name == b'WATCH' and not in_multi:
+            self.watch(state, words)
+            return
+        state.conn.send([words])
+        tree, raw = state.conn.reply()
+        if tree == ('+', b'QUEUED'):
+            state.queued.append(words)
+            return
+        if in_multi and is_error(tree):
+            state.broken = True
+        self.executed(state, words, 1, tree, raw, in_multi)
+        if name == b'MULTI' and not is_error(tree):
+            state.conn.send([*self.probe_words()])
+            for _ in range(2):
+                assert state.conn.reply()[0] == ('+', b'QUEUED')
+            state.queued, state.broken = [*self.probe_words()], False
+        elif name in (b'DISCARD', b'RESET') and not is_error(tree):
+            state.queued, state.watching = None, False
+            self.tape.unwatch(state)
+        elif name == b'UNWATCH' and not is_error(tree):
+            state.watching = False
+            self.tape.unwatch(state)
+
+    def watch(self, state, words):
+        probe = self.probe_words()
+        state.conn.send([*probe, words, *probe])
+        replies = [state.conn.reply() for _ in range(5)]
+        before, after = replies[1][0][1] - CLOCK_PX, replies[4][0][1] - CLOCK_PX
+        if before != after:
+            raise Ambiguous()
+        for line, (tree, raw) in zip([*probe, words], replies):
+            self.executed(state, line, before, tree, raw)
+        if not is_error(replies[2][0]):
+            state.watching = True
+            for key in words[1:]:
+                self.tape.watch(state, before, key)
+        for line, (tree, raw) in zip(probe, replies[3:]):
+            self.executed(state, line, before, tree, raw)
+
+    def exec(self, state):
+        """Between probes of another connection: they bracket the time by which EXEC looked at the watched keys."""
+        before = self.ask_clock()
+        state.conn.send([[b'EXEC']])
+        tree, items = state.conn.items()
+        after = self.ask_clock()
+        queued, state.queued = state.queued, None
+        watching, state.watching = state.watching, False
+        if items is None:
+            aborted = tree[0] == '-'
+            assert not aborted or tree[1].startswith(b'EXECABORT'), tree
+            assert aborted == state.broken, (tree, state.broken)
+            if aborted:
+                self.tape.unwatch(state)
+                return
+            assert watching, tree
+            if before != after:
+                raise Ambiguous()
+            self.tape.exec(state, False, before)
+            return
+        now = items[1][0][1] - CLOCK_PX
+        self.tape.exec(state, True, now)
+        for words, (reply, raw) in zip(queued, items):
+            self.executed(state, words, now, reply, raw, in_multi=True)
+
+    def ask_clock(self):
+        """The server's time; leaves the clock key of database 15 alone but there."""
+        if not hasattr(self, 'asker'):
+            self.asker = RawConn(self.port, timeout=60)
+        self.asker.send([[b'TIME']])
+        tree, _ = self.asker.reply()
+        return int(tree[1][0][1]) * 1000 + int(tree[1][1][1]) // 1000
+
+
+# ---------------------------------------------------------------- playing tapes
+
+def play(model_check, path, *options):
+    """(exit status, output lines)"""
+    got = subprocess.run([model_check, *options, path], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=600)
+    return got.returncode, got.stdout.decode('utf-8', 'replace').strip().split('\n')
+
+
+def record(reference, path, seed, commands, only):
+    with servers.Server(reference, args=['--proto-max-bulk-len', '512mb', '--databases', '16']) as server:
+        tape = Tape(path)
+        driver = Driver(server.port, tape, seed, only)
+        alone = False
+        while tape.commands < commands:
+            driver.sequence(alone)
+            alone = not alone
+        tape.close()
+        for state in driver.states:
+            state.conn.close()
+        return tape
+
+
+# How to spoil a reply: something else of the same kind.
+LIES = {b':': lambda r: b':%d\r\n' % (int(r[1:]) + 1), b'+': lambda r: b'+' + r[1:-2] + b'x\r\n',
+        b'$': lambda r: b'$1\r\n?\r\n' if r != b'$1\r\n?\r\n' else b'$-1\r\n', b'-': lambda r: b'-' + r[1:-2] + b'x\r\n',
+        b'*': lambda r: b'*0\r\n' if r != b'*0\r\n' else b'*1\r\n:1\r\n', b'_': lambda r: b'+OK\r\n',
+        b'%': lambda r: b'%0\r\n' if r != b'%0\r\n' else b'%1\r\n:1\r\n:1\r\n',
+        b'~': lambda r: b'~0\r\n' if r != b'~0\r\n' else b'~1\r\n:1\r\n', b',': lambda r: b',123456.5\r\n'}
+# Replies which the model does not know better than the server.
+UNJUDGED = {b'DBSIZE', b'HLEN', b'TIME', b'INFO', b'CONFIG', b'CLIENT', b'COMMAND', b'MEMORY', b'OBJECT', b'HELLO', b'ROLE',
+            b'DUMP', b'RANDOMKEY', b'SCAN', b'HSCAN', b'SSCAN', b'ZSCAN', b'NOSUCHCOMMAND', b'HRANDFIELD', b'SPOP',
+            b'SRANDMEMBER', b'ZRANDMEMBER', b'MULTI', b'EXEC', b'DISCARD', b'WATCH', b'XADD'}
+
+
+def tell_lies(model_check, path, tape, chance, count, known):
+    """Spoils single replies of the tape; returns descriptions of lies that the model believed."""
+    with open(path, 'rb') as f:
+        whole = f.read()
+    candidates = [r for r in tape.replies if r[2][:1] in LIES and r[1][0].upper() not in UNJUDGED and
+                  r[1][0].upper() in known]
+    believed = []
+    by_name = collections.defaultdict(list)
+    for r in candidates:
+        by_name[r[1][0].upper()].append(r)
+    for _ in range(count):
+        offset, words, reply = chance.pick(by_name[chance.pick(sorted(by_name))])
+        lie = LIES[reply[:1]](reply)
+        # The record ends with the reply; its head is found from the end of the words.
+        head = offset - record_size_before(words) - 5
+        body = whole[head + 5:offset] + bulk(lie)
+        spoilt = whole[:head] + b'C' + struct.pack('<I', len(body)) + body
+        with open(path + '.lie', 'wb') as f:
+            f.write(spoilt)
+        status, _ = play(model_check, path + '.lie')
+        if status != 1:
+            believed.append('%s: %r for %r (status %d)' % (b' '.join(words)[:100], lie[:60], reply[:60], status))
+    os.unlink(path + '.lie')
+    return believed
+
+
+def record_size_before(words):
+    return struct.calcsize('<BBHqII') + sum(4 + len(w) for w in words)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--model-check', default=os.path.join(ROOT, 'build', 'sim', 'model-check'))
+    parser.add_argument('--seeds', type=int, default=3)
+    parser.add_argument('--seed', type=int, default=None, help='of the first run; the others follow it')
+    parser.add_argument('--commands', type=int, default=20000, help='per seed')
+    parser.add_argument('--lies', type=int, default=30, help='per seed')
+    parser.add_argument('--only', default='', help='names of commands')
+    parser.add_argument('--tape', help='keep the last tape there')
+    parser.add_argument('--keep-going', default='1')
+    args = parser.parse_args()
+
+    reference = servers.find_reference()
+    if reference is None:
+        print('no Redis to compare with')
+        print('0 passed, 1 failed')
+        return 1
+    print('reference: %s' % servers.version(reference))
+    only = {n.upper() for n in args.only.split(',') if n}
+    seed = args.seed if args.seed is not None else random.randrange(1 << 31)
+    passed = failed = 0
+    used = collections.Counter()
+    succeeded = collections.Counter()
+    unknown = collections.Counter()
+    with tempfile.TemporaryDirectory() as folder:
+        path = args.tape or os.path.join(folder, 'tape')
+        for n in range(seed, seed + args.seeds):
+            started = time.monotonic()
+            tape = record(reference, path, n, args.commands, only)
+            recorded = time.monotonic()
+            status, lines = play(args.model_check, path, '--unknown', '--used', '--keep-going', args.keep_going)
+            print('seed %d: %s (%.1f s to record, %.1f s to judge)' % (
+                n, lines[-1], recorded - started, time.monotonic() - recorded))
+            known = set()
+            for line in lines[:-1]:
+                m = re.match(r'judged: (\S+) (\d+) (\d+)$', line)
+                if m:
+                    used[m.group(1)] += int(m.group(2))
+                    succeeded[m.group(1)] += int(m.group(3))
+                    known.add(m.group(1).upper().encode())
+                elif line.startswith('not modelled: '):
+                    name, count = line[len('not modelled: '):].rsplit(' ', 1)
+                    unknown[name] += int(count)
+                else:
+                    print('  ' + line)
+            if status == 0:
+                passed += 1
+            else:
+                failed += 1
+                continue
+            believed = tell_lies(args.model_check, path, tape, Chance(n), args.lies, known)
+            passed += args.lies - len(believed)
+            failed += len(believed)
+            for lie in believed:
+                print('  believed: ' + lie)
+    print('judged: ' + ', '.join('%s %d' % (n, c) for n, c in sorted(used.items())))
+    if unknown:
+        print('not modelled: ' + ', '.join('%s %d' % (n, c) for n, c in sorted(unknown.items())))
+    never = sorted(n for n in used if not succeeded[n] and '|' not in n)
+    if never and not only:
+        print('never succeeded: ' + ', '.join(never))
+        failed += len(never)
+    print('%d passed, %d failed' % (passed, failed))
+    return failed > 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
