@@ -70,6 +70,11 @@ build/gen/command_table.c: tools/gen_commands.py $(wildcard src/command/table/*.
 build/gen/config_table.c: tools/gen_config.py src/config/directives.json
 	@mkdir -p $(@D)
 	$(PY) tools/gen_config.py
+# The page that plays a trace, which weft-sim has inside.
+build/gen/trace_page.html: tools/trace_page.py $(wildcard sim/page/*)
+	@mkdir -p $(@D)
+	$(PY) tools/trace_page.py --template > $@.new && mv $@.new $@
+$(OUT)/sim/trace_html.o: build/gen/trace_page.html
 
 -include $(shell find build -name '*.d' 2>/dev/null)
 
