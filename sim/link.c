@@ -64,7 +64,7 @@ struct op *link_add(struct run *run, struct link *link, enum op_kind kind, enum 
     for (int i = 0; i < argc; i++) bytes += argv[i].len;
     struct op *op = calloc(1, sizeof *op);
     CHECK(op);
-    op->argv = malloc((size_t)argc * sizeof *argv + bytes + 1);
+    op->argv = calloc(1, (size_t)argc * sizeof *argv + bytes + 1);
     CHECK(op->argv);
     char *at = (char *)(op->argv + argc);
     for (int i = 0; i < argc; i++) {
@@ -109,7 +109,7 @@ static void complain(struct run *run, enum oracle oracle, const struct link *lin
     if (link) {
         place.client = link->client;
         place.node = link->process->index;
-        place.db = link->db;
+        place.db = op ? op->db : 0;
     }
     if (op) {
         op_text(op, text, sizeof text);
@@ -149,7 +149,8 @@ static bool same_words(const struct op *op, const struct slice *argv, int argc)
     return true;
 }
 
-/* The op that this execution is of; NULL: none that could be. */
+/* The op that this execution is of; NULL: none that could be. What concerns the session alone (PING, MULTI) may
+ * overtake commands that are under way on other shards, and reads may overtake reads (docs/decisions/005). */
 static struct op *match(struct run *run, struct link *link, const struct execution *x)
 {
     if (x->in_multi) {
@@ -161,15 +162,36 @@ static struct op *match(struct run *run, struct link *link, const struct executi
     }
     for (size_t i = link->next_execute; i < link->count; i++) {
         struct op *op = link->ops[i];
-        if (op->kind == OP_QUEUED || op->executed) continue;
-        if (same_words(op, x->argv, x->argc)) {
-            if (!run->plan.relaxed) link->next_execute = i + 1;
-            if (op->kind == OP_MULTI) link->transaction = i + 1;
+        if (op->kind == OP_QUEUED || op->executed || !same_words(op, x->argv, x->argc)) continue;
+        if (op->kind == OP_MULTI) link->transaction = i + 1;
+        if (x->of_session || run->plan.relaxed) return op;
+        if (!x->is_write) {
+            if (i + 1 > link->read_end) link->read_end = i + 1;
             return op;
         }
-        if (!run->plan.relaxed) op->skipped = true;
+        if (link->read_end > i + 1) return NULL; /* a read has overtaken this write */
+        link->next_execute = i + 1;              /* whatever is before it and has not run, was refused */
+        return op;
     }
     return NULL;
+}
+
+/* Which database the SELECTs before it have chosen. */
+static int db_at(const struct link *link, const struct op *op)
+{
+    if (!link->has_selected) return 0;
+    size_t i = link->count;
+    while (i > 0 && link->ops[i - 1] != op) i--;
+    for (i--; i-- > 0;) {
+        const struct op *earlier = link->ops[i];
+        if (!earlier->executed || earlier->reply[0] != '+') continue;
+        if (slice_is_word(earlier->argv[0], "RESET")) return 0;
+        if (slice_is_word(earlier->argv[0], "SELECT")) {
+            struct slice number = earlier->argv[1];
+            return number.len == 1 ? number.ptr[0] - '0' : 10 + number.ptr[1] - '0';
+        }
+    }
+    return 0;
 }
 
 static uint64_t watch_token_of(const struct link *link, const struct link_watch *watch, int64_t now_ms)
@@ -185,7 +207,7 @@ static void watch_keys(struct link *link, const struct execution *x)
         link->watches = grown;
         struct link_watch *watch = &grown[link->watch_count++];
         *watch =
-            (struct link_watch){.key = malloc(x->argv[i].len + 1), .len = x->argv[i].len, .db = link->db};
+            (struct link_watch){.key = malloc(x->argv[i].len + 1), .len = x->argv[i].len, .db = x->db};
         CHECK(watch->key);
         memcpy(watch->key, x->argv[i].ptr, watch->len);
         watch->token = watch_token_of(link, watch, x->now_ms);
@@ -250,8 +272,8 @@ static void follow_session(struct link *link, const struct op *op, const struct 
                            const struct value *reply)
 {
     if (value_is_error(reply)) return;
-    if (slice_is_word(op->argv[0], "SELECT")) link->db = atoi(op->argv[1].ptr);
-    if (slice_is_word(op->argv[0], "RESET")) link->db = 0, watches_clear(link);
+    if (slice_is_word(op->argv[0], "SELECT")) link->has_selected = true;
+    if (slice_is_word(op->argv[0], "RESET")) watches_clear(link);
     if (slice_is_word(op->argv[0], "UNWATCH") || op->kind == OP_DISCARD || op->kind == OP_EXEC)
         watches_clear(link);
     if (slice_is_word(op->argv[0], "WATCH")) watch_keys(link, x);
@@ -278,12 +300,12 @@ void link_executed(struct process *process, const struct execution *x)
     }
     if (op->executed) complain(run, ORACLE_ORDER, link, op, "executed twice");
     op->executed = true;
-    op->db = link->db;
+    op->db = db_at(link, op);
     size_t len = op->reply_len = x->reply.len;
     op->reply = malloc(len + 1);
     CHECK(op->reply);
     memcpy(op->reply, x->reply.ptr, len);
-    if (x->db != link->db)
+    if (x->db != op->db && op->kind != OP_EXEC && !slice_is_word(op->argv[0], "SELECT"))
         complain(run, ORACLE_ORDER, link, op, "executed in another database than the selected one");
     value_arena_reset(run->arena);
     struct value_parsed parsed = value_parse(run->arena, op->reply, len);

@@ -53,6 +53,9 @@ static void host_executed(void *context, const struct shard *shard, const struct
                                                .resp = ctx->reply->resp,
                                                .shard = shard->index,
                                                .in_multi = ctx->in_multi,
+.of_session = ctx->command->route == COMMAND_ROUTE_SESSION && ctx->command->handler != cmd_exec,
+                                               .is_write = ctx->command->handler == cmd_exec ||
+                                                           ctx->command->flags & (COMMAND_WRITE | COMMAND_MAY_REPLICATE),
                                                .now_ms = ctx->now_ms,
                                                .reply = {ctx->reply->begin + reply_start,
                                                          reply_len(ctx->reply) - reply_start}});

@@ -112,7 +112,7 @@ struct op {
     enum workload_family family;
     struct slice *argv; /* one malloc with its bytes */
     int argc;
-    bool executed, answered, skipped;
+    bool executed, answered;
     int64_t sent_us, answered_us;
     uint64_t sent_tick, answered_tick; /* of the run's count of such events; 0: never */
     int db;
@@ -136,9 +136,10 @@ struct link {
     uint64_t session_id; /* 0: not seen yet */
     struct op **ops;
     size_t count, capacity;
-    size_t next_execute, next_answer;
+    size_t next_execute, next_answer; /* ops before them can no longer run, are answered */
+    size_t read_end;                  /* behind the last read that has run */
     size_t transaction; /* index of the next queued op that EXEC runs */
-    int db;
+    bool has_selected;
     struct link_watch *watches;
     size_t watch_count;
     bool closed; /* at the client */
@@ -160,6 +161,8 @@ struct execution {
     const struct slice *argv;
     int argc, db, resp, shard;
     bool in_multi;
+    bool of_session; /* touches no keys */
+    bool is_write;
     int64_t now_ms;
     struct slice reply;
 };
