@@ -31,7 +31,7 @@ OBJ     := $(SRC:%.c=$(OUT)/%.o)
 LIB     := $(OUT)/libweft.a
 UNIT    := $(patsubst test/unit/%.c,$(OUT)/test/unit/%,$(wildcard test/unit/*_test.c))
 
-.PHONY: all run test spin debug asan tsan fuzz unit bench tidy format install deps deps-test clean help
+.PHONY: all run test spin debug asan tsan fuzz unit bench mutants mutants-mechanical tidy format install deps deps-test clean help
 .SECONDARY:
 
 all: deps build/weft-server build/weft-bench build/weft-sim
@@ -105,6 +105,15 @@ build/fuzz/%_fuzz: build/fuzz/test/fuzz/%_fuzz.o build/fuzz/libweft.a
 
 bench: all
 	bench/run.sh
+
+# Do the simulator's oracles see defects? Those of src/base/mutants.def (ARGS: tools/mutants.py --help), and COUNT
+# mechanical ones drawn by SEED over src/, each with SEEDS seeds of the simulator.
+SEED    ?= 1
+COUNT   ?= 300
+mutants:
+	$(MAKE) MODE=mutants build/mutants/weft-sim
+	$(PY) tools/mutants.py $(ARGS)
+mutants-mechanical: ; $(PY) tools/mutate.py --seed $(SEED) --count $(COUNT) --seeds $(or $(SEEDS),5) $(ARGS)
 
 format: ; clang-format -i $(wildcard src/*/*.[ch] bench/*.[ch] test/unit/*.[ch])
 tidy: ; tools/tidy.py

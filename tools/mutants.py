@@ -6,10 +6,10 @@
 
 The mutants are those of src/base/mutants.def, compiled into build/mutants/weft-sim (make MODE=mutants). A run is
 `weft-sim --mutant NAME --seed S`: status 0 says that every oracle held, 1 that one failed (its name is on the line
-"oracle: NAME"), anything else that the program died ("check" when a CHECK stopped it, else "crash"); one that does not
-end in time is a "hang", one that takes more than --memory a "memory". A seed that fails without any mutant counts for
-nobody. Seeds go round: all mutants with the first one, those that live with the second, … so that --minutes cuts where
-it hurts least.
+"oracle: NAME"), anything else that the program died ("check" when a CHECK stopped it, else "crash"); one that does
+not end in time is a "hang", one that takes more than --memory is "memory". A seed that fails without any mutant counts
+for nobody. Seeds go round: all mutants with the first one, those that live with the second, … so that --minutes cuts
+where it hurts least.
 
 The report is a table in Markdown on stdout, and build/mutants.json. --without-oracle and --without-faults are handed
 on as --no-oracle and --no-faults. --ablate does that for every oracle that killed somebody (and every group of
@@ -314,7 +314,8 @@ def ablate(options, mutants, extra):
 
 
 def ablation_markdown(found):
-    lines = ['', '## With one thing switched off', '', '| without | mutants tried | now survive |', '| --- | ---: | --- |']
+    lines = ['', '## With one thing switched off', '']
+    lines += ['| without | mutants tried | now survive |', '| --- | ---: | --- |']
     for row in found:
         redundant = 'nothing' if row['undecided'] else '**nothing: redundant for these mutants**'
         lines.append('| %s %s | %d | %s |' % (row['kind'], row['without'], row['victims'],
