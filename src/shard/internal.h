@@ -180,6 +180,8 @@ struct shard {
     uint64_t used_bytes;  /* of its partitions */
     int64_t leased_bytes; /* reported to the budget */
     uint64_t evict_cursor;
+    uint32_t free_cursor;
+    bool told_freeing; /* counts in budget.freeing */
     uint32_t decay_cursor;
     bool others_woken;
     /* periodic work */
@@ -344,6 +346,7 @@ void memory_note_lent(struct shard *shard, uint16_t partition);
 bool memory_make_room(struct shard *shard); /* false: writes have to be refused */
 void memory_turn(struct shard *shard);      /* once per turn: this shard's share of an eviction */
 void memory_expire(struct shard *shard, int64_t deadline_us);
+void memory_free(struct shard *shard, int64_t slice_us); /* once per turn: large values without keys */
 
 /* ---- listen.c ---- */
 bool listen_is_unix(const struct shard *shard, const void *accept_user);

@@ -161,6 +161,7 @@ void lend_returned(struct shard *shard, struct bitmap256 partitions)
         CHECK(shard->state[p] == PARTITION_LENT);
         shard->state[p] = PARTITION_HOME;
         partition_hold(shard->node->partitions[p], &shard->env);
+        if (shard->node->partitions[p]->pending) shard->env.pending = true;
         if (MUTANT(lent_deadline_forgotten)) continue;
         shard->expiry_ms[p] = partition_next_expiry_ms(shard->node->partitions[p]);
         if (shard->expiry_ms[p] < shard->env.next_expiry_ms) shard->env.next_expiry_ms = shard->expiry_ms[p];

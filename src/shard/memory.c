@@ -5,14 +5,20 @@
  * its own and reports the difference to the node's budget, one atomic add; `maxmemory` is compared with the
  * budget's total, so a shard that holds everything may use everything. When the total is above the limit,
  * each shard evicts from its own partitions, at every turn. One that has not enough to evict wakes the others
- * and goes on up to 1 % above the limit; beyond that, or without an evicting policy, writes are refused. */
+ * and goes on up to 1 % above the limit; beyond that, or without an evicting policy, writes are refused.
+ *
+ * Large values that lost their keys are freed in slices (store/pending.c), and count as used until then. So
+ * before anything is evicted or refused that work is done as far as it is needed. */
 #include "shard/internal.h"
 
 #include "base/mark.h"
 #include "base/mutant.h"
-#define EVICT_TRIES 512 /* keys in one go; more next turn */
-#define SLACK_PART  100 /* 1/100 of maxmemory */
-#define DECAY_TICKS 10  /* cron ticks in which every slab gets its slab_decay */
+#define EVICT_TRIES 512   /* keys in one go; more next turn */
+#define SLACK_PART  100   /* 1/100 of maxmemory */
+#define FREE_WORK   64    /* allocations that are freed in place of evicting a key */
+#define FREE_LOOK   512   /* ... between two looks at the clock */
+#define FREE_TURN   16384 /* ... in a turn at most, however little time they seem to take */
+#define DECAY_TICKS 10    /* cron ticks in which every slab gets its slab_decay */
 
 static uint64_t sum_partitions(struct shard *shard)
 {
@@ -64,6 +70,41 @@ static int64_t excess(const struct shard *shard)
     return total - (int64_t)shard->config.maxmemory_bytes;
 }
 
+/* A part of what waits to be freed, in the partition under the cursor or the next that has some. */
+static bool free_some(struct shard *shard, uint32_t work)
+{
+    if (LIKELY(!shard->env.pending)) return false;
+    for (int i = 0; i < PARTITION_COUNT; i++) {
+        uint16_t p = (uint16_t)((shard->free_cursor + (unsigned)i) % PARTITION_COUNT);
+        struct partition *partition = shard->node->partitions[p];
+        if (shard->state[p] != PARTITION_HOME || !partition->pending) continue;
+        partition_free_some(partition, work);
+        memory_changed(shard, partition);
+        shard->free_cursor = p;
+        return true;
+    }
+    shard->env.pending = false; /* what comes back with some sets it again */
+    return false;
+}
+
+/* The node knows how many shards have something to free. */
+static void tell_freeing(struct shard *shard)
+{
+    if (LIKELY(shard->told_freeing == shard->env.pending)) return;
+    shard->told_freeing = shard->env.pending;
+    atomic_fetch_add(&shard->node->budget.freeing, shard->told_freeing ? 1 : -1);
+}
+
+void memory_free(struct shard *shard, int64_t slice_us)
+{
+    if (UNLIKELY(shard->env.pending)) {
+        int64_t until_us = io_monotonic_us(shard->io) + slice_us;
+        for (int done = 0; done < FREE_TURN && free_some(shard, FREE_LOOK); done += FREE_LOOK)
+            if (io_monotonic_us(shard->io) >= until_us) break;
+    }
+    tell_freeing(shard);
+}
+
 /* One key out of the partition under the cursor or the next that has one. */
 static bool evict_one(struct shard *shard)
 {
@@ -107,11 +148,14 @@ static void wake_others(struct shard *shard)
 bool memory_make_room(struct shard *shard)
 {
     if (excess(shard) <= 0) return true;
-    if (shard->config.maxmemory_policy == CONFIG_POLICY_NOEVICTION) return false;
-    shard->stats.evict_cycles++;
+    bool evicts = shard->config.maxmemory_policy != CONFIG_POLICY_NOEVICTION;
+    shard->stats.evict_cycles += evicts;
     int64_t start_us = io_monotonic_us(shard->io);
     for (int i = 0; i < EVICT_TRIES && excess(shard) > 0; i++)
-        if (!evict_one(shard)) break;
+        if (!free_some(shard, FREE_WORK) && !(evicts && evict_one(shard))) break;
+    tell_freeing(shard);
+    bool is_freed_somewhere = atomic_load_explicit(&shard->node->budget.freeing, memory_order_relaxed) > 0;
+    if (!evicts && !is_freed_somewhere) return excess(shard) <= 0;
     int64_t took_us = io_monotonic_us(shard->io) - start_us;
     shard->stats.evict_us += (uint64_t)took_us;
     meter_spike(shard, LATENCY_EVICTION_CYCLE, took_us);

@@ -52,6 +52,7 @@ static void count_partitions(const struct shard *shard, const struct question *q
         if (live) {
             out->held_bytes += partition->slab.held_bytes;
             out->watched_keys += watch_count(partition->watches);
+            out->pending_objects += partition->pending_objects;
         }
         for (int db = 0; db < shard->config.databases; db++) {
             const struct keys_when_lent *lent = &shard->keys_when_lent[db][p];
@@ -100,6 +101,7 @@ static void copy_counters(const struct shard *shard, struct report_numbers *out)
         .expired_fields = e->expired_fields,
         .evicted_keys = e->evicted_keys,
         .dirty = e->dirty,
+        .lazyfreed = e->lazyfreed,
         .slow_commands = shard->slowlog.count,
     };
     for (int i = 0; i < STATS_RATE_COUNT; i++)

@@ -22,13 +22,14 @@ struct report_numbers {
     uint64_t turns, busy_us, command_us, cron_us;
     uint64_t evict_cycles, evict_us, expire_cycles, expire_us, expire_cut;
     uint64_t output_limit_closed, query_limit_closed, flushed_keys;
-    uint64_t keyspace_hits, keyspace_misses, expired_keys, expired_fields, evicted_keys, dirty;
+    uint64_t keyspace_hits, keyspace_misses, expired_keys, expired_fields, evicted_keys, dirty, lazyfreed;
     uint64_t rate[STATS_RATE_COUNT]; /* per second */
     /* now */
     uint64_t clients, clients_blocked, clients_watching, watched_keys, client_bytes;
     uint64_t clients_of_node;        /* those on their way between shards included */
     uint64_t data_bytes, held_bytes; /* of its partitions: in use, and taken from the system */
     uint64_t keys, slow_commands;
+    uint64_t pending_objects; /* large values that wait to be freed */
     uint64_t cpu_us;     /* of the shard's thread */
 };
 

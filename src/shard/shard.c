@@ -68,6 +68,7 @@ void shard_destroy(struct shard *shard)
     CHECK(!shard->sessions && !shard->parked && !shard->lend_queue);
     node_count_memory(shard->node, -fixed_bytes(shard));
     atomic_fetch_sub(&shard->node->budget.used_bytes, shard->leased_bytes);
+    atomic_fetch_sub(&shard->node->budget.freeing, shard->told_freeing);
     while (shard->batch_pool) {
         struct batch *next = shard->batch_pool->next;
         batch_free(shard->batch_pool);
@@ -122,6 +123,7 @@ void shard_take_partitions(struct shard *shard)
         struct partition *partition = shard->node->partitions[p];
         partition_hold(partition, &shard->env);
         shard->expiry_ms[p] = partition_next_expiry_ms(partition);
+        if (partition->pending) shard->env.pending = true;
     }
     if (!MUTANT(reshard_forgets_expiry)) shard->env.next_expiry_ms = 0; /* looked at in the next turn */
     memory_sum(shard);
@@ -265,7 +267,7 @@ static void read_time(struct shard *shard)
 static int64_t deadline(const struct shard *shard, int64_t max_wait_us)
 {
     int64_t now = shard->now_monotonic_us;
-    if (shard->ready || shard->output || shard->more_to_expire) return now;
+    if (shard->ready || shard->output || shard->more_to_expire || shard->env.pending) return now;
     int64_t at = shard->next_cron_us;
     if (shard->env.next_expiry_ms != INT64_MAX && !shard->active_expire_off && !shard->pause_until_us) {
         int64_t wait_us = (shard->env.next_expiry_ms - shard->env.now_ms) * 1000;
@@ -319,6 +321,7 @@ bool shard_turn(struct shard *shard, int64_t max_wait_us)
     clients_flush_output(shard);
     memory_turn(shard);
     memory_expire(shard, shard->now_monotonic_us + SLICE_US);
+    memory_free(shard, SLICE_US);
     cron(shard);
     meter_turn_end(shard);
     if (UNLIKELY(shard->quiet_asked)) reshard_quiet_check(shard);

@@ -107,7 +107,7 @@ bool entry_insert(struct entry *entry, enum item_type type, enum item_representa
     return true;
 }
 
-void entry_free_value(struct entry *entry)
+void entry_free_parts(struct entry *entry)
 {
     switch (item_representation(entry->item)) {
     case ITEM_LARGE: {
@@ -117,11 +117,17 @@ void entry_free_value(struct entry *entry)
         break;
     }
     case ITEM_COLLECTION:
-        if (entry_is_timed_hash(entry)) partition_keyspace(entry->partition, entry->key.db)->timed_hashes--;
-        collection_free(entry);
+        if (!pending_take(entry)) collection_free(entry);
         break;
     default: break;
     }
+}
+
+void entry_free_value(struct entry *entry)
+{
+    if (item_representation(entry->item) == ITEM_COLLECTION && entry_is_timed_hash(entry))
+        partition_keyspace(entry->partition, entry->key.db)->timed_hashes--;
+    entry_free_parts(entry);
 }
 
 void entry_remove(struct entry *entry)

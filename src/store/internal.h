@@ -42,6 +42,8 @@ bool entry_insert(struct entry *entry, enum item_type type, enum item_representa
                   uint32_t value_len, int64_t deadline_ms);
 /* Frees what the value owns beside the item (large bytes, a collection's nodes). */
 void entry_free_value(struct entry *entry);
+/* The same without the counts of its keyspace. */
+void entry_free_parts(struct entry *entry);
 /* Takes the item out of table and wheel and frees it; emits nothing. The entry becomes absent. */
 void entry_remove(struct entry *entry);
 /* Deletes a key whose deadline has passed, with its record and count. */
@@ -52,6 +54,11 @@ bool entry_set_deadline(struct entry *entry, int64_t deadline_ms);
 /* Files an item that is in the wheel anew, at its deadline or its fields' earliest; drops an expiry block
  * that nobody needs. */
 bool entry_file_again(struct entry *entry);
+
+/* pending.c: each true when it took the thing over, to be freed later */
+bool pending_take(struct entry *entry); /* a collection; the item stays the caller's */
+bool pending_take_keyspace(struct partition *partition, struct keyspace *keyspace); /* is empty then */
+void pending_clear(struct partition *partition); /* the slab is about to be reset */
 
 /* expire.c: an item that the wheel gave out is due: its key dies, or fields of its hash, or it is filed
  * again. */

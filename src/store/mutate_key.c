@@ -90,6 +90,7 @@ int mutate_key_rename(struct entry *from, struct entry *to)
 static void remove_all(struct partition *partition, uint8_t db)
 {
     struct keyspace *keyspace = partition_keyspace(partition, db);
+    if (pending_take_keyspace(partition, keyspace)) return;
     while (table_count(&keyspace->table)) {
         struct entry entry;
         entry_at(&entry, partition, table_random(&keyspace->table, &partition->slab, partition->env->prng));
@@ -137,6 +138,7 @@ int mutate_flush(struct partition *partition, uint8_t db)
     if (!table_count(&keyspace->table)) return VALUE_OK;
     touch_watched(partition, db, db);
     if (others_are_empty(partition, db)) {
+        pending_clear(partition);
         slab_reset(&partition->slab); /* everything lives in the slab: one call frees it */
         wheel_clear(&partition->wheel);
         for (unsigned i = 0; i < partition->databases; i++) {

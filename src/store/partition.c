@@ -218,6 +218,8 @@ bool partition_expire(struct partition *partition, int steps)
 
 /* ---- eviction ---- */
 
+#define EVICT_WORK 64u /* of freeing that counts as one key */
+
 static bool evict_slot(struct partition *partition, uint8_t keyspace, slab_handle *slot)
 {
     struct entry entry;
@@ -259,6 +261,10 @@ bool partition_evict(struct partition *partition)
 {
     int policy = partition->env->config->maxmemory_policy;
     if (policy == CONFIG_POLICY_NOEVICTION) return false;
+    if (UNLIKELY(partition->pending)) {
+        partition_free_some(partition, EVICT_WORK);
+        return true;
+    }
     if (policy == CONFIG_POLICY_VOLATILE_TTL) return evict_volatile_ttl(partition);
     bool only_volatile = policy == CONFIG_POLICY_VOLATILE_LRU || policy == CONFIG_POLICY_VOLATILE_LFU ||
                          policy == CONFIG_POLICY_VOLATILE_RANDOM;

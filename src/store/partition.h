@@ -37,6 +37,7 @@ struct watch_table;
 /* Counters that store code keeps and INFO shows; one set per actor. */
 struct store_stats {
     uint64_t keyspace_hits, keyspace_misses, expired_keys, expired_fields, evicted_keys, dirty;
+    uint64_t lazyfreed; /* large values that were freed in slices */
 };
 
 /* What a holder brings along. One per actor; changes only between commands. */
@@ -50,6 +51,7 @@ struct store_env {
      * them. */
     int64_t *expiry_ms, next_expiry_ms;
     bool expiry_paused; /* deadlines do not pass (an import, a replica): nothing expires */
+    bool pending;       /* a partition has values that wait to be freed; the holder looks and clears it */
     bool no_touch;      /* keys that are looked up now do not count as used (CLIENT NO-TOUCH, TTL, OBJECT) */
     bool expired_stay;  /* they pass, but what is dead is only hidden (a read during CLIENT PAUSE): no changes
                          */
@@ -85,6 +87,8 @@ struct partition {
     uint64_t clock_hand;             /* eviction: where CLOCK goes on */
     struct partition *reserved_next; /* of env->reserved */
     uint16_t id, databases;
+    slab_handle pending;      /* pending.c */
+    uint32_t pending_objects; /* keys whose values wait to be freed */
 } __attribute__((aligned(64)));
 
 static inline struct keyspace *partition_keyspace_at(struct partition *partition, unsigned keyspace)
@@ -164,7 +168,11 @@ static inline int64_t partition_next_expiry_ms(const struct partition *partition
 {
     return wheel_next_ms(&partition->wheel);
 }
-/* Evicts one key by the configured policy; false when the policy finds none here. */
+/* Frees about `work` allocations of what waits to be freed (pending.c: large values); true when more waits.
+ */
+bool partition_free_some(struct partition *partition, uint32_t work);
+/* Evicts one key by the configured policy, or frees a part of what waits; false when the policy finds none
+ * here. */
 bool partition_evict(struct partition *partition);
 
 #endif

@@ -74,6 +74,8 @@ void info_memory(struct info *info)
     info_line(info, "mem_allocator:weft-slab");
     info_line(info, "mem_overhead_db_hashtable_rehashing:0");
     info_line(info, "active_defrag_running:0");
-    info_line(info, "lazyfree_pending_objects:0");
-    info_number(info, "lazyfreed_objects", info->report->total.flushed_keys); /* freed in one piece, not one by one */
+    info_number(info, "lazyfree_pending_objects", info->report->total.pending_objects);
+    /* Those that a flush frees in one piece, too. */
+    info_number(info, "lazyfreed_objects",
+                info->report->total.lazyfreed + info->report->total.flushed_keys);
 }

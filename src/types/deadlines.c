@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "types/value.h"
 #include "base/mutant.h"
 
 #define ARITY         4u
@@ -150,6 +151,20 @@ uint64_t deadlines_memory(const struct deadlines *deadlines)
     if (deadlines->chunks_capacity == 0) return 0;
     return slab_rounded(deadlines->chunks_capacity * sizeof(slab_handle)) +
            (uint64_t)chunks_of(deadlines->count) * slab_rounded(CHUNK_BYTES);
+}
+
+bool deadlines_free_some(struct deadlines *deadlines, struct slab *slab, uint32_t *work)
+{
+    while (deadlines->count > 0) {
+        if (*work == 0) return false;
+        const slab_handle *chunks = slab_ptr(slab, deadlines->chunks);
+        uint32_t last = chunks_of(deadlines->count) - 1;
+        slab_free(slab, chunks[last], CHUNK_BYTES);
+        deadlines->count = last * CHUNK_ENTRIES;
+        value_work_done(work, 1);
+    }
+    deadlines_destroy(deadlines, slab);
+    return true;
 }
 
 void deadlines_destroy(struct deadlines *deadlines, struct slab *slab)

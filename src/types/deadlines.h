@@ -34,5 +34,7 @@ int64_t deadlines_at(const struct deadlines *deadlines, const struct slab *slab,
                      slab_handle *thing);
 uint64_t deadlines_memory(const struct deadlines *deadlines);
 void deadlines_destroy(struct deadlines *deadlines, struct slab *slab);
+/* The same step by step (types/value.h): true when it is done. */
+bool deadlines_free_some(struct deadlines *deadlines, struct slab *slab, uint32_t *work);
 
 #endif

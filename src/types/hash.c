@@ -444,3 +444,21 @@ void hash_free(struct value *hash)
     }
     hash_tag_put(hash, HASH_EMPTY, HASH_VISIBLE_LISTPACK);
 }
+
+static void free_item(void *context, slab_handle handle)
+{
+    struct slab *slab = context;
+    struct hash_item item;
+    hash_item_read(slab, handle, &item);
+    slab_free(slab, handle, item.size);
+}
+
+bool hash_free_some(struct value *hash, uint32_t *cursor, uint32_t *work)
+{
+    if (hash_form(hash) != HASH_TABLE) return true;
+    struct hash_root root = hash_root_load(hash);
+    bool done = deadlines_free_some(&root.deadlines, hash->slab, work) &&
+                table_free_some(&root.table, hash->slab, cursor, free_item, hash->slab, work);
+    hash_root_store(hash, &root);
+    return done;
+}

@@ -100,6 +100,8 @@ uint64_t hash_memory(const struct value *hash);
 int hash_copy(const struct value *hash, struct value *copy);
 /* Gives back what the area points to; the area is then an empty hash's (of any length). */
 void hash_free(struct value *hash);
+/* Frees it step by step: types/value.h. */
+bool hash_free_some(struct value *hash, uint32_t *cursor, uint32_t *work);
 /* Checks every invariant. For tests. */
 void hash_verify(const struct value *hash);
 

@@ -634,6 +634,19 @@ void list_free(struct value *list)
     if (list->len > LIST_EMPTY_AREA) CHECK(list->resize(list, LIST_EMPTY_AREA));
 }
 
+bool list_free_some(struct value *list, uint32_t *cursor, uint32_t *work)
+{
+    struct root root;
+    if (!is_chunked(list)) return true;
+    memcpy(&root, list->bytes, sizeof root);
+    struct list_tree tree = {root.tree, root.count, root.height};
+    bool done = list_tree_free_some(&tree, list->slab, work);
+    root.tree = tree.root;
+    root.height = tree.height;
+    memcpy(list->bytes, &root, sizeof root);
+    return done;
+}
+
 void list_verify(const struct value *list)
 {
     if (is_chunked(list)) {

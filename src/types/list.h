@@ -74,6 +74,8 @@ uint64_t list_memory(const struct value *list);
 int list_copy(const struct value *list, struct value *copy);
 /* Gives back what the area points to; the area is then an empty list's (of any length). */
 void list_free(struct value *list);
+/* Frees it step by step: types/value.h. */
+bool list_free_some(struct value *list, uint32_t *cursor, uint32_t *work);
 /* Checks every invariant. For tests. */
 void list_verify(const struct value *list);
 

@@ -5,6 +5,8 @@
  */
 #include "types/list_tree.h"
 
+#include "types/value.h"
+
 struct node {
     uint16_t count, cap;
     uint32_t unused;
@@ -361,6 +363,32 @@ void list_tree_free(struct list_tree *tree, struct slab *slab)
 {
     if (tree->root != 0) free_below(slab, tree->root, tree->height);
     *tree = (struct list_tree){0};
+}
+
+/* From the right: each step frees the last chunk, or the last node that has no children left. */
+bool list_tree_free_some(struct list_tree *tree, struct slab *slab, uint32_t *work)
+{
+    while (tree->root != 0) {
+        if (*work == 0) return false;
+        struct node *parent = NULL;
+        slab_handle handle = tree->root;
+        uint32_t level = tree->height;
+        while (level > 0 && node_at(slab, handle)->count > 0) {
+            parent = node_at(slab, handle);
+            handle = node_children(parent)[parent->count - 1];
+            level--;
+        }
+        if (level == 0)
+            chunk_free(slab, handle);
+        else
+            node_free(slab, handle);
+        if (parent)
+            parent->count--;
+        else
+            *tree = (struct list_tree){0};
+        value_work_done(work, 4); /* a page goes back to the system at times */
+    }
+    return true;
 }
 
 /* ---- verification ---- */

@@ -55,6 +55,8 @@ void list_tree_remove(struct list_tree *tree, struct slab *slab, const struct li
                       uint32_t count);
 /* Frees nodes and chunks. */
 void list_tree_free(struct list_tree *tree, struct slab *slab);
+/* The same step by step (types/value.h): true when it is done. */
+bool list_tree_free_some(struct list_tree *tree, struct slab *slab, uint32_t *work);
 
 /* Checks every invariant of tree and chunks; the bytes they take (slab_rounded sizes). */
 size_t list_tree_verify(const struct list_tree *tree, const struct slab *slab);

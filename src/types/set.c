@@ -288,3 +288,18 @@ void set_free(struct value *set)
     }
     set_tag_put(set, SET_EMPTY, SET_VISIBLE_NONE);
 }
+
+static void free_member(void *context, slab_handle item)
+{
+    struct slab *slab = context;
+    slab_free(slab, item, set_item_size(set_item_member(slab, item)));
+}
+
+bool set_free_some(struct value *set, uint32_t *cursor, uint32_t *work)
+{
+    if (set_form(set) != SET_TABLE) return true;
+    struct set_root root = set_root_load(set);
+    bool done = table_free_some(&root.table, set->slab, cursor, free_member, set->slab, work);
+    set_root_store(set, &root);
+    return done;
+}

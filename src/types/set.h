@@ -72,6 +72,8 @@ uint64_t set_memory(const struct value *set);
 int set_copy(const struct value *set, struct value *copy);
 /* Gives back what the area points to; the area is then an empty set's (of any length). */
 void set_free(struct value *set);
+/* Frees it step by step: types/value.h. */
+bool set_free_some(struct value *set, uint32_t *cursor, uint32_t *work);
 /* Checks every invariant. For tests. */
 void set_verify(const struct value *set);
 

@@ -593,6 +593,24 @@ void stream_free(struct value *stream)
     memset(stream->bytes, 0, STREAM_EMPTY_AREA);
 }
 
+bool stream_free_some(struct value *stream, uint32_t *cursor, uint32_t *work)
+{
+    struct root root = root_read(stream);
+    struct slab *slab = stream->slab;
+    if (root.tag != TAG_LARGE) return true;
+    struct stream_directory *directory = directory_at(slab, root.directory);
+    for (; directory->count > 0; value_work_done(work, 4)) { /* a page goes back to the system at times */
+        if (*work == 0) return false;
+        uint32_t cap = chunk_of(slab, directory, directory->count - 1)->cap;
+        slab_free(slab, slot_at(directory, directory->count - 1)->chunk, stream_chunk_size(cap));
+        directory->count--;
+    }
+    free_large(slab, root.directory);
+    root.tag = TAG_SMALL;
+    root_write(stream, &root);
+    return true;
+}
+
 size_t stream_memory(const struct value *stream)
 {
     struct root root = root_read(stream);

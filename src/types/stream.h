@@ -103,6 +103,8 @@ bool stream_first_chunk(const struct value *stream, uint32_t *count, struct stre
 int stream_copy(const struct value *from, struct value *to);
 /* Gives back all that it owns and makes it an empty, fresh one. */
 void stream_free(struct value *stream);
+/* Frees it step by step: types/value.h. */
+bool stream_free_some(struct value *stream, uint32_t *cursor, uint32_t *work);
 /* Slab bytes that hang off the area. */
 size_t stream_memory(const struct value *stream);
 /* Checks the invariants; for tests. */

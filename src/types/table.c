@@ -6,6 +6,8 @@
 #include "base/mutant.h"
 #include <string.h>
 
+#include "types/value.h"
+
 #define JOIN_MAX      460 /* siblings with so many items together are joined (a split leaves ~700) */
 #define SPREAD_MIN    32  /* no deeper than where segments would hold so few on average: invariant 3 */
 #define DIRECTORY_LEN (sizeof(struct table_segment) + sizeof(uint32_t))
@@ -460,6 +462,38 @@ void table_destroy(struct table *table, struct slab *slab)
     if (table->depth > 0) slab_free(slab, table->directory, DIRECTORY_LEN << table->depth);
     DCHECK(table->buckets == 0);
     table_init(table);
+}
+
+static void free_items(const struct slab *slab, struct table_segment segment, table_visit *visit,
+                       void *context)
+{
+    uint32_t buckets = table_segment_buckets(segment);
+    const struct table_bucket *bucket = table_buckets(slab, segment);
+    prefetch_bucket_items(slab, bucket);
+    for (uint32_t i = 0; i < buckets; i++) {
+        if (i + 1 < buckets) prefetch_bucket_items(slab, &bucket[i + 1]);
+        for (unsigned used = ~table_bucket_tags(&bucket[i], 0) & 0xfff; used; used &= used - 1)
+            visit(context, bucket[i].handles[__builtin_ctz(used)]);
+    }
+}
+
+bool table_free_some(struct table *table, struct slab *slab, uint32_t *cursor, table_visit *visit,
+                     void *context, uint32_t *work)
+{
+    uint32_t entries = 1u << table->depth;
+    const struct table_segment *directory = table_directory(table, slab);
+    bool is_empty = table->depth == 0 && table->only.homes == 0;
+    while (!is_empty && *cursor < entries) {
+        struct table_segment segment = directory[*cursor];
+        *cursor += table_segment_span(table, segment);
+        value_work_done(work, table_segment_buckets(segment) * 10);
+        free_items(slab, segment, visit, context);
+        segment_free(table, slab, segment);
+        if (*work == 0 && *cursor < entries) return false;
+    }
+    if (table->depth > 0) slab_free(slab, table->directory, DIRECTORY_LEN << table->depth);
+    table_init(table);
+    return true;
 }
 
 size_t table_memory(const struct table *table)

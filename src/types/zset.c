@@ -476,6 +476,20 @@ void zset_free(struct value *zset)
     if (zset->len > ZSET_EMPTY_AREA) CHECK(zset->resize(zset, ZSET_EMPTY_AREA));
 }
 
+bool zset_free_some(struct value *zset, uint32_t *cursor, uint32_t *work)
+{
+    struct root root;
+    if (!is_large(zset)) return true;
+    memcpy(&root, zset->bytes, sizeof root);
+    struct zset_tree tree = {root.tree, 1, root.height}; /* nobody asks for its count any more */
+    bool done = zset_tree_free_some(&tree, zset->slab, work);
+    root.tree = tree.root;
+    root.height = tree.height;
+    done = done && table_free_some(&root.table, zset->slab, cursor, free_item_visit, zset->slab, work);
+    memcpy(zset->bytes, &root, sizeof root);
+    return done;
+}
+
 void zset_verify(const struct value *zset)
 {
     struct zset_iter iter;

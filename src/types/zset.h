@@ -119,6 +119,8 @@ uint64_t zset_memory(const struct value *zset);
 int zset_copy(const struct value *zset, struct value *copy);
 /* Gives back what the area points to; the area is then an empty set's. */
 void zset_free(struct value *zset);
+/* Frees it step by step: types/value.h. */
+bool zset_free_some(struct value *zset, uint32_t *cursor, uint32_t *work);
 /* Checks every invariant. For tests. */
 void zset_verify(const struct value *zset);
 

@@ -110,6 +110,8 @@ uint32_t zset_tree_cut(struct zset_tree *tree, struct slab *slab, uint32_t rank,
                        slab_handle items[ZSET_TREE_LEAF_MAX]);
 /* Frees the nodes (not the items) and makes the tree empty. */
 void zset_tree_free(struct zset_tree *tree, struct slab *slab);
+/* The same step by step (types/value.h): true when it is done. */
+bool zset_tree_free_some(struct zset_tree *tree, struct slab *slab, uint32_t *work);
 
 /* The rank of an item in the tree. */
 uint32_t zset_tree_rank(const struct zset_tree *tree, const struct slab *slab, slab_handle item);

@@ -14,6 +14,7 @@
  * the new score, so the old place could not be found by comparing. The two leaves are different ones, hence
  * nothing that the insertion reads lies in the old one. Tests: test/unit/zset_tree_test.c.
  */
+#include "types/value.h"
 #include "types/zset_node.h"
 
 #include "base/mark.h"
@@ -476,6 +477,29 @@ void zset_tree_free(struct zset_tree *tree, struct slab *slab)
 {
     if (tree->root != 0) free_node(slab, tree->root, tree->height);
     *tree = (struct zset_tree){0};
+}
+
+/* From the right: each step frees the last node that has no children (left), a leaf or an inner one. */
+bool zset_tree_free_some(struct zset_tree *tree, struct slab *slab, uint32_t *work)
+{
+    while (tree->root != 0) {
+        if (*work == 0) return false;
+        struct inner *parent = NULL;
+        slab_handle node = tree->root;
+        unsigned level = tree->height;
+        while (level > 0 && inner_at(slab, node)->count > 0) {
+            parent = inner_at(slab, node);
+            node = inner_children(parent)[parent->count - 1];
+            level--;
+        }
+        node_free(slab, node, level);
+        if (parent)
+            parent->count--;
+        else
+            *tree = (struct zset_tree){0};
+        value_work_done(work, 1);
+    }
+    return true;
 }
 
 /* ---- score update ---- */

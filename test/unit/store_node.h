@@ -608,9 +608,18 @@ static void add_entry_bytes(void *context, struct entry *entry)
     c->timed_hashes += item_type(entry->item) == ITEM_HASH && hash_earliest_ms(&entry->value) != INT64_MAX;
 }
 
+/* What waits to be freed goes. */
+static void node_free_pending(struct store_node *node)
+{
+    for (int p = 0; p < PARTITION_COUNT; p++)
+        while (partition_free_some(node->partitions[p], 1000)) {
+        }
+}
+
 /* What a partition says it uses is what its keys, tables and wheel take; its counts are right. */
 static void assert_accounted(struct store_node *node)
 {
+    node_free_pending(node);
     for (int p = 0; p < PARTITION_COUNT; p++) {
         struct partition *partition = node->partitions[p];
         uint64_t expected = partition->wheel.slots ? slab_rounded(WHEEL_SLOTS * sizeof(slab_handle)) : 0;
@@ -639,6 +648,8 @@ __attribute__((unused)) static void assert_no_leak(struct store_node *node)
                 assert_int_equal(mutate_key_delete(&entry, RECORD_DELETED), VALUE_OK);
             }
         }
+        while (partition_free_some(partition, 1000)) continue;
+        assert_int_equal(partition->pending_objects, 0);
         assert_int_equal(partition->wheel.count, 0);
         uint64_t wheel = partition->wheel.slots ? slab_rounded(WHEEL_SLOTS * sizeof(slab_handle)) : 0;
         assert_int_equal(partition_memory(partition), wheel);
