@@ -30,6 +30,7 @@ SUITES = [
                              '--lenient-encodings'], False),
     ('differential-4', 600, ['test/differential/run.py', '--server', '{server}', '--shards', '4', '--commands', '55000', '--seed', '699035699',
                              '--lenient-encodings'], False),
+    ('differential-selftest', 300, ['test/differential/selftest.py'], False),
     ('tcl', 1500, ['test/tcl/run.py', '--server', '{server}', '--jobs', '2'], False),
     ('client-redis-cli', 200, ['test/clients/redis_cli_test.py', '--server', '{server}', '--shards', '2'], False),
     ('client-redis-py', 200, ['test/clients/redis_py_test.py', '--server', '{server}', '--shards', '2'], False),

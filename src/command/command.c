@@ -116,11 +116,14 @@ bool command_arg_double(struct command_context *ctx, int index, double *out, con
 
 bool command_parse_cursor(struct slice text, uint64_t *cursor)
 {
+    text.len = strnlen(text.ptr, text.len);
+    int64_t number;
+    if (number_parse_i64(text.ptr, text.len, &number) && number < 0) return false;
     size_t i = 0;
     while (i < text.len && (text.ptr[i] == ' ' || (text.ptr[i] >= '\t' && text.ptr[i] <= '\r'))) i++;
     bool negative = i < text.len && text.ptr[i] == '-';
     if (i < text.len && (negative || text.ptr[i] == '+')) i++;
-    if (i == text.len || (negative && text.ptr[i] != '0')) return false; /* "-1" is a number, but no cursor */
+    if (i == text.len) return false;
     uint64_t sum = 0;
     for (; i < text.len; i++) {
         unsigned digit = (unsigned)(text.ptr[i] - '0');

@@ -86,7 +86,8 @@ bool command_arg_range(struct command_context *ctx, int index, int64_t min, int6
                        const char *error);
 bool command_arg_double(struct command_context *ctx, int index, double *out,
                         const char *error); /* NULL: "value is not a valid float" */
-/* A SCAN cursor as C's strtoull() takes it: blanks, a sign and leading zeros are fine. Replies nothing. */
+/* A SCAN cursor as C's strtoull() takes it: blanks, a sign and leading zeros are fine, a NUL ends it, and what
+ * is negative wraps around. Only plain negative numbers down to INT64_MIN are refused. Replies nothing. */
 bool command_parse_cursor(struct slice text, uint64_t *cursor);
 /* Case-insensitive comparison of argv[index] with an option word. */
 bool command_arg_is(const struct command_context *ctx, int index, const char *word);

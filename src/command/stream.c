@@ -21,6 +21,7 @@ static bool parse_part(struct slice text, uint64_t *out)
 static bool parse_strict(struct slice text, uint64_t missing_seq, struct stream_id *id, bool *auto_seq)
 {
     if (text.len > 127) return false;
+    text.len = strnlen(text.ptr, text.len); /* Redis sees a C string */
     const char *dash = memchr(text.ptr, '-', text.len);
     size_t len = dash ? (size_t)(dash - text.ptr) : text.len;
     if (!parse_part((struct slice){text.ptr, len}, &id->ms)) return false;

@@ -173,7 +173,8 @@ static int restore_begin(void *context, enum rdb_kind kind, uint64_t count_hint)
     if (kind == RDB_KIND_STRING) return RDB_OK;
     build_begin(&r->build, r->entry->partition, forms[kind].type, forms[kind].area_len, forms[kind].free);
     r->begun = true;
-    if (kind == RDB_KIND_ZSET && r->exact) zset_encoding_skiplist(&r->build.value);
+    /* Which of the encodings it is shows at the end, and only one of them would change a -0.0 on the way. */
+    if (kind == RDB_KIND_ZSET) zset_encoding_skiplist(&r->build.value);
     return RDB_OK;
 }
 
@@ -212,7 +213,7 @@ static int restore_field(void *context, struct slice field, struct slice value, 
     const struct store_env *env = r->entry->partition->env;
     if (deadline_ms == RDB_NO_DEADLINE)
         deadline_ms = HASH_NO_DEADLINE;
-    else if (deadline_ms <= env->now_ms && !env->expiry_paused)
+    else if (deadline_ms < env->now_ms && !env->expiry_paused)
         return RDB_OK;
     struct hash_config config = {.listpack_entries_max = (uint64_t)env->config->hash_max_listpack_entries,
                                  .listpack_value_max = (uint64_t)env->config->hash_max_listpack_value_bytes,

@@ -8,7 +8,7 @@ up when its log says "Ready to accept connections" and it answers PING. stop() s
 status of 0 and a log without a sanitizer's report; a server which died on its own fails the test that used it.
 
 The same class runs weft and any Redis-like peer; `is_weft` tells them apart (--version names the program).
-Servers are signalled by pid only. WEFT_TEST_PORT moves the range of ports; WEFT_KEEP keeps the folders.
+Servers are signalled by pid only. WEFT_TEST_PORT and WEFT_TEST_PORT_COUNT move the range of ports; WEFT_KEEP keeps the folders.
 """
 import atexit
 import os
@@ -28,7 +28,7 @@ import resp  # noqa: E402
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 WEFT = os.path.join(ROOT, 'build', 'weft-server')
 PORT_BASE = int(os.environ.get('WEFT_TEST_PORT', '22000'))
-PORT_COUNT = 900
+PORT_COUNT = int(os.environ.get('WEFT_TEST_PORT_COUNT', '900'))
 
 REPORTS = re.compile(rb'ERROR: (?:Address|Leak|Memory)Sanitizer|WARNING: ThreadSanitizer|runtime error:|'
                      rb'CHECK failed|REDIS BUG REPORT START')

@@ -12,7 +12,7 @@ About one command in seven is then mutated (see mutate()): a missing, doubled, g
 Everything is drawn through hypothesis (class Draw), so failing sequences shrink: towards fewer commands, the first
 alternatives, the first words of each pool.
 
-A *step* is (connection, words). Words that start with '@' are directions to the runner (see runner.py), e.g. @sleep.
+A *step* is (connection, words). Words that start with '@' are directions to the runner (see runner.py), e.g. @soon.
 """
 import functools
 import re
@@ -54,6 +54,7 @@ KEYS = {
     'h': [b'h1', b'h2', b'{t}h3'],
     't': [b't1', b't2', b'{t}t3', b't4'],
     'z': [b'z1', b'z2', b'{t}z3'],
+    'x': [b'x1', b'{t}x2'],
 }
 ODD_KEYS = [b'none', b'k\x00\xff\r\n', b'']
 ALL_KEYS = sorted({k for pool in KEYS.values() for k in pool}) + ODD_KEYS
@@ -127,6 +128,10 @@ pool('type', [b'string', b'hash', b'list', b'set', b'zset', b'stream', b'nosuch'
 pool('by', [b'nosort', b'*', b's*', b'w_*', b'h*->a', b'{t}*', b'h1->*'])
 pool('get', [b'#', b's*', b'*', b'h*->a', b'h1->*', b'nothing'])
 pool('dir', [b'LEFT', b'RIGHT'])
+pool('sid', [b'1-1', b'1-2', b'2-0', b'3-7', b'5', b'10-1', b'100-*', b'20-5', b'7-*', b'0-1', b'1000', b'0-0'])
+pool('sfrom', [b'-', b'1-1', b'2', b'(1-1', b'3-7', b'(2', b'10-1', b'0', b'+'])
+pool('sto', [b'+', b'10', b'3-7', b'(10-1', b'100', b'2', b'1000-0', b'-'])
+pool('slen', [b'1', b'0', b'3', b'10', b'100'])
 pool('proto', [b'3', b'2', b'3', b'2', b'4', b'1', b'abc'])
 
 
@@ -188,6 +193,7 @@ def _many(make):
 GENERATORS['many_fields'] = _many(lambda i: (b'f%d' % i, b'v%d' % i))
 GENERATORS['many_ints'] = _many(lambda i: (b'%d' % i,))
 GENERATORS['many_words'] = _many(lambda i: (b'member:%d' % i,))
+GENERATORS['many_alike'] = _many(lambda i: (b'0', b'%x' % (i * 2654435761 % (1 << 32))))
 GENERATORS['many_scored'] = _many(lambda i: (b'%d' % (i % 17), b'member:%d' % i))
 
 # ---------------------------------------------------------------- templates: (family, weight, template)
@@ -328,6 +334,7 @@ set 2 SUNIONSTORE <t> <t> <t>*
 zset 5 ZADD <z> [NX|XX|GT|LT|XX GT|XX LT|NX GT] [CH] (<score> <m>)+
 zset 2 ZADD <z> [NX|XX|GT|LT] [CH] INCR <score> <m>
 zset 1 ZADD <z> <many_scored>
+zset 1 ZADD <z> <many_alike>
 zset 1 ZCARD <z>
 zset 2 ZCOUNT <z> <smin> <smax>
 zset 1 ZDIFF <nz> [WITHSCORES]
@@ -361,6 +368,14 @@ zset 2 ZSCAN <z> 0 [MATCH <pat>] [COUNT <cnt>]
 zset 1 ZSCORE <z> <m>
 zset 2 ZUNION <nz> [WEIGHTS <weight>+] [AGGREGATE (SUM|MIN|MAX)] [WITHSCORES]
 zset 2 ZUNIONSTORE <z> <nz> [WEIGHTS <weight>+] [AGGREGATE (SUM|MIN|MAX)]
+stream 5 XADD <x> [NOMKSTREAM] [(MAXLEN|MINID) [=] <slen>] <sid> (<m> <v>)+
+stream 2 XADD <x> <sid> <m> <v>
+stream 2 XADD <x> (MAXLEN|MINID) ~ <slen> [LIMIT <cnt>] <sid> <m> <v>
+stream 2 XDEL <x> <sid>+
+stream 1 XLEN <x>
+stream 3 XRANGE <x> <sfrom> <sto> [COUNT <scnt>]
+stream 2 XREVRANGE <x> <sto> <sfrom> [COUNT <scnt>]
+stream 2 XTRIM <x> (MAXLEN|MINID) [=|~] <slen> [LIMIT <cnt>]
 multi 2 MULTI
 multi 2 EXEC
 multi 1 DISCARD
@@ -375,6 +390,10 @@ conn 1 RESET
 conn 1 ROLE
 conn 2 ECHO <v>
 conn 2 PING [<v>]
+conn 1 READONLY
+conn 1 READWRITE
+conn 1 ASKING
+conn 1 CLUSTER (INFO|SLOTS|KEYSLOT <s>|NODES|SHARDS|HELP|<v>)
 conn 1 CLIENT (GETNAME|SETNAME <m>)
 conn 3 COMMAND GETKEYS (SET <s> <v>|MSET <s> <v>|ZUNIONSTORE <z> <nz>|SORT <l> STORE <l>|GET|PING|<v>)
 conn 2 COMMAND GETKEYSANDFLAGS (SET <s> <v>|LMOVE <l> <l> <dir> <dir>|ZINTERSTORE <z> <nz>|COPY <k> <k>)
@@ -382,7 +401,7 @@ conn 1 MEMORY USAGE <k> [SAMPLES <cnt>]
 conn 1 TIME
 '''
 
-FAMILY_WEIGHT = {'string': 20, 'bit': 8, 'key': 20, 'hash': 20, 'list': 14, 'set': 14, 'zset': 22, 'multi': 2, 'db': 2,
+FAMILY_WEIGHT = {'string': 20, 'bit': 8, 'key': 20, 'hash': 20, 'list': 14, 'set': 14, 'zset': 22, 'stream': 8, 'multi': 2, 'db': 2,
                  'conn': 3}
 
 # One drawn "fill" at the head of a sequence saves many commands of building up state.
@@ -397,6 +416,63 @@ SADD <t> <many_ints>
 SADD <t> <many_words>
 ZADD <z> (<score> <m>)+
 ZADD <z> <many_scored>
+ZADD <z> <many_alike>
+XADD <x> <sid> (<m> <v>)+
+'''
+
+# Rows of such commands about one key (KEY) or one field (FIELD): deadlines must meet each other.
+LIFETIMES = '''
+EXPIRE KEY <ex> (NX|XX|GT|LT)
+PEXPIRE KEY <px> [NX|XX|GT|LT]
+EXPIREAT KEY <exat> [NX|XX|GT|LT]
+PEXPIREAT KEY <pxat> [NX|XX|GT|LT]
+(TTL|PTTL|EXPIRETIME|PEXPIRETIME) KEY
+(TTL|PTTL|EXPIRETIME|PEXPIRETIME) KEY
+PERSIST KEY
+SET KEY <v> [KEEPTTL|EX <ex>|PXAT <pxat>]
+GETEX KEY [EX <ex>|PX <px>|EXAT <exat>|PERSIST]
+COPY KEY <k> REPLACE
+RENAME KEY <k>
+APPEND KEY <v>
+'''
+FIELD_LIFETIMES = '''
+HEXPIRE KEY <ex> (NX|XX|GT|LT) FIELDS 1 FIELD
+HPEXPIRE KEY <px> [NX|XX|GT|LT] FIELDS 1 FIELD
+HEXPIREAT KEY <exat> [NX|XX|GT|LT] FIELDS 1 FIELD
+HPEXPIREAT KEY <pxat> [NX|XX|GT|LT] FIELDS 1 FIELD
+(HTTL|HPTTL|HEXPIRETIME|HPEXPIRETIME) KEY FIELDS 1 FIELD
+(HTTL|HPTTL|HEXPIRETIME|HPEXPIRETIME) KEY FIELDS 1 FIELD
+HPERSIST KEY FIELDS 1 FIELD
+HSET KEY FIELD <v>
+HSETEX KEY [FNX|FXX] [EX <ex>|PXAT <pxat>|KEEPTTL] FIELDS 1 FIELD <v>
+HGETEX KEY [EX <ex>|PERSIST] FIELDS 1 FIELD
+HINCRBY KEY FIELD 1
+HGETALL KEY
+'''
+
+# What may happen to a watched key, or happen beside it.
+CHANGES = '''
+SET KEY <v>
+DEL KEY
+APPEND KEY <v>
+EXPIRE KEY <ex>
+PERSIST KEY
+RPUSH KEY a
+SADD KEY a
+HSET KEY a 1
+ZADD KEY 1 a
+XADD KEY 9-* a 1
+HDEL KEY a
+SREM KEY a
+RENAME KEY <k>
+COPY <k> KEY REPLACE
+MOVE KEY <db>
+SWAPDB <db> <db>
+FLUSHDB
+GET KEY
+TTL KEY
+OBJECT ENCODING KEY
+SORT <t> STORE KEY
 '''
 
 # ---------------------------------------------------------------- the template language
@@ -465,7 +541,12 @@ class Language:
                 continue
             self.names.add(name)
             self.templates.append((family, int(weight), compile_template(text)))
-        self.fills = [compile_template(t) for t in FILLS.strip().split('\n') if t.split()[0] not in without]
+        self.fills, self.lifetimes, self.field_lifetimes, self.changes = (
+            [compile_template(t) for t in text.strip().split('\n') if t.split()[0] not in without]
+            for text in (FILLS, LIFETIMES, FIELD_LIFETIMES, CHANGES))
+        if families:
+            self.lifetimes = self.lifetimes if 'key' in families else []
+            self.field_lifetimes = self.field_lifetimes if 'hash' in families else []
         totals = {}
         for family, weight, _ in self.templates:
             totals[family] = totals.get(family, 0) + weight
@@ -479,8 +560,10 @@ class Language:
     def step(self, g):
         """A list of (connection, words): mostly one, sometimes a block that belongs together."""
         n = g.int(0, 99)
-        if n < 96:
+        if n < 93:
             return [(1 if g.one_in(12) else 0, self.command(g))]
+        if n < 96:
+            return self.lifetime(g)
         if n == 96:
             return self.transaction(g)
         if n == 97:
@@ -501,13 +584,25 @@ class Language:
         if watch:
             key = g.pick(ALL_KEYS)
             steps.append((conn, [b'WATCH', key]))
-            if g.one_in(2):
-                steps.append((g.int(0, CONNECTIONS - 1), self.command(g)))
+            n = g.int(0, 3)
+            if n:
+                change = self.command(g) if n == 1 else [key if w == b'KEY' else w for w in g.pick(self.changes)(g)]
+                steps.append((g.int(0, CONNECTIONS - 1), change))
         steps.append((conn, [b'MULTI']))
         for _ in range(g.int(0, 6)):
             steps.append((conn, self.command(g)))
         steps.append((conn, [b'DISCARD'] if g.one_in(10) else [b'EXEC']))
         return steps
+
+    def lifetime(self, g):
+        """Deadlines of one key, or of one field, set and asked for several times."""
+        of_fields = g.one_in(3)
+        templates = self.field_lifetimes if of_fields else self.lifetimes
+        if not templates:
+            return []
+        names = {b'KEY': g.pick(KEYS['h'] if of_fields else KEYS['s'] + ALL_KEYS), b'FIELD': g.pick(MEMBERS[:8])}
+        first = [b'HSET', names[b'KEY'], names[b'FIELD'], b'1'] if of_fields else [b'SETNX', names[b'KEY'], b'1']
+        return [(0, first)] + [(0, [names.get(w, w) for w in tame(g.pick(templates)(g))]) for _ in range(g.int(3, 8))]
 
     def strategy(self, length_max):
         """hypothesis strategy for whole sequences: a flat list of (connection, words)."""
@@ -530,23 +625,23 @@ class Language:
             for _ in range(ROWS):
                 for block in draw(st.lists(step(), max_size=length_max // ROWS)):
                     steps += block
-            return steps
+            return space_deadlines(steps)
         return sequences()
 
 
 def short_life(g, names):
-    """A key (or field) that dies within the sequence: the deadline, then a sleep past it, then a look."""
+    """A key (or field) that dies within the sequence."""
     ms = b'%d' % g.pick([5, 15])
     n = g.int(0, 4)
     key = g.pick(ALL_KEYS)
-    if n == 3 and b'HPEXPIRE'.decode() in names:
-        key = g.pick(KEYS['h'])
-        return [(0, [b'HPEXPIRE', key, ms, b'FIELDS', b'1', g.pick(MEMBERS[:8])]), (0, [b'@sleep', key])]
-    if n == 2:
-        return [(0, [b'SET', key, b'gone', b'PX', ms]), (0, [b'@sleep', key])]
-    if n == 4:
-        return [(0, [b'GETEX', key, b'PX', ms]), (0, [b'@sleep', key])]
-    return [(0, [b'PEXPIRE', key, ms]), (0, [b'@sleep', key])]
+    command = [b'PEXPIRE', key, ms]
+    if n == 3 and 'HPEXPIRE' in names:
+        command = [b'HPEXPIRE', g.pick(KEYS['h']), ms, b'FIELDS', b'1', g.pick(MEMBERS[:8])]
+    elif n == 2:
+        command = [b'SET', key, b'gone', b'PX', ms]
+    elif n == 4:
+        command = [b'GETEX', key, b'PX', ms]
+    return [(0, [b'@soon'] + command)]
 
 
 def mutate(g, words):
@@ -578,8 +673,7 @@ INTEGER = re.compile(rb'#?-?\d{1,19}$')
 
 
 def tame(words):
-    """Replaces what would only cost memory and time: half-gigabyte bitmaps, a billion random members, and deadlines
-    so near that the two servers could disagree whether they have passed."""
+    """Replaces what would only cost memory and time: half-gigabyte bitmaps, a billion random members."""
     name = words[0].upper()
     if name in (b'SETBIT', b'SETRANGE', b'BITFIELD', b'BITFIELD_RO', b'GETBIT'):
         return [w if not INTEGER.match(w) or abs(int(w.lstrip(b'#'))) < 100000 or abs(int(w.lstrip(b'#'))) > 1 << 32 or
@@ -590,14 +684,52 @@ def tame(words):
     if name == b'SORT' and {b'STORE', b'BY', b'ALPHA'} <= {w.upper() for w in words}:
         # Equal weights have no order then, and what is stored must be the same.
         return [w for w in words if w.upper() != b'ALPHA']
-    if 'EX' in name.decode('latin-1') or name in (b'SET', b'RESTORE'):
-        return [b'100000' if i > 1 and w in (b'1', b'2', b'3', b'5', b'7', b'10', b'01') and near_deadline(words, i) else w
-                for i, w in enumerate(words)]
+    if name == b'XADD':
+        # An ID of the clock would be another one on either server.
+        return [w if w != b'*' else b'7-*' for w in words]
     return words
 
 
-def near_deadline(words, i):
-    name = words[0].upper()
-    if name in (b'EXPIRE', b'PEXPIRE', b'HEXPIRE', b'HPEXPIRE', b'SETEX', b'PSETEX', b'RESTORE'):
-        return i == 2
-    return words[i - 1].upper() in (b'EX', b'PX')
+# ---------------------------------------------------------------- deadlines
+
+APART_S = 100                # between any two relative deadlines of a sequence
+MAGNITUDE_APART = 1000       # deadlines of one magnitude; more than a sequence has
+POSITIVE = re.compile(rb'[1-9]\d{0,18}$')
+
+
+def relative_deadline(words, i):
+    """Is word i a time to live? -> milliseconds per unit, or None."""
+    name, before = words[0].upper(), words[i - 1].upper()
+    if name in (b'EXPIRE', b'HEXPIRE', b'SETEX'):
+        return 1000 if i == 2 else None
+    if name in (b'PEXPIRE', b'HPEXPIRE', b'PSETEX', b'RESTORE'):
+        return 1 if i == 2 else None
+    if name in (b'SET', b'GETEX', b'HGETEX', b'HSETEX') and i > 1:
+        return {b'EX': 1000, b'PX': 1}.get(before)
+    return None
+
+
+def space_deadlines(steps):
+    """The same sequence with its relative deadlines moved away from now and from each other. The two servers run a
+    command some milliseconds (on a bad day, a second) apart; EXPIRE k 100 twice, the second with GT, would be a matter
+    of luck. Equal deadlines come as absolute ones. Zero, negative and overflowing ones stay what they are."""
+    number = 0
+    out = []
+    for conn, words in steps:
+        words = list(words)
+        for i in range(1, len(words)):
+            unit_ms = relative_deadline(words, i)
+            if not unit_ms or not POSITIVE.match(words[i]):
+                continue
+            ttl_ms = int(words[i]) * unit_ms
+            if ttl_ms > 10 ** 18:
+                continue
+            number += 1
+            if ttl_ms < 10 ** 10:
+                # Its magnitude decides about the order, with some noise.
+                ttl_ms = (len(words[i]) * MAGNITUDE_APART + number) * APART_S * 1000 + ttl_ms % 1000
+            else:
+                ttl_ms += number * APART_S * 1000
+            words[i] = b'%d' % (ttl_ms // unit_ms)
+        out.append((conn, words))
+    return out

@@ -3,6 +3,9 @@
 Exactly equal typed reply trees always do. Beyond that a command may have a rule, because its reply has no order
 (multisets), depends on the clock (tolerance), or names the server itself (shape only). What a rule cannot compare it
 says: reply_difference() returns (difference or None, reason why it was not compared or None).
+
+Times: both servers run the same commands on the same clock, but not at the same moment. How far apart those moments
+were at most is measured (skew_ms, see Pair.talk), and times may differ by that and CLOCK_LAG_MS.
 """
 import collections
 import re
@@ -11,8 +14,7 @@ import sys
 sys.path.insert(0, __file__.rsplit('/', 2)[0] + '/blackbox')
 from resp import show  # noqa: E402
 
-MS_TOLERANCE = 3000
-S_TOLERANCE = 2
+CLOCK_LAG_MS = 100    # a server may have read its clock that long before it read our command
 
 
 def flat(reply):
@@ -23,7 +25,7 @@ def is_error(reply):
     return reply[0] in '-!'
 
 
-def _multiset(command, ref, dut):
+def _multiset(command, ref, dut, skew_ms):
     a, b = flat(ref), flat(dut)
     if a is None or b is None or ref[0] != dut[0]:
         return 'differs'
@@ -34,15 +36,17 @@ def pairs(items):
     return collections.Counter(zip(items[0::2], items[1::2]))
 
 
-def _pairs(command, ref, dut):
+def _pairs(command, ref, dut, skew_ms):
     a, b = flat(ref), flat(dut)
     if a is None or b is None or ref[0] != dut[0]:
         return 'differs'
     return None if len(a) == len(b) and pairs(a) == pairs(b) else 'differs as a multiset of pairs'
 
 
-def _near(tolerance):
-    def rule(command, ref, dut):
+def _near(unit_ms):
+    """Times in units of unit_ms; what is rounded to a unit may be one more apart."""
+    def rule(command, ref, dut, skew_ms):
+        tolerance = (skew_ms + CLOCK_LAG_MS) // unit_ms + (1 if unit_ms > 1 else 0)
         if ref[0] != dut[0]:
             return 'differs'
         if ref[0] == ':':
@@ -54,13 +58,13 @@ def _near(tolerance):
         if a is None or b is None or len(a) != len(b):
             return 'differs'
         for x, y in zip(a, b):
-            if x != y and rule(command, x, y):
+            if x != y and rule(command, x, y, skew_ms):
                 return 'differs'
         return None
     return rule
 
 
-def _shape(command, ref, dut):
+def _shape(command, ref, dut, skew_ms):
     """Same types; values are the server's own."""
     if ref[0] != dut[0]:
         return 'has another type'
@@ -70,7 +74,7 @@ def _shape(command, ref, dut):
     return None
 
 
-def _hello(command, ref, dut):
+def _hello(command, ref, dut, skew_ms):
     a, b = flat(ref), flat(dut)
     if ref[0] != dut[0] or a is None or b is None:
         return 'differs'
@@ -83,7 +87,7 @@ def _hello(command, ref, dut):
     return None
 
 
-def _sets_inside(command, ref, dut):
+def _sets_inside(command, ref, dut, skew_ms):
     """Replies with sets in them, which RESP2 sends as arrays of simple strings."""
     def normal(reply):
         items = flat(reply)
@@ -96,15 +100,15 @@ def _sets_inside(command, ref, dut):
     return None if normal(ref) == normal(dut) else 'differs'
 
 
-def _sort(command, ref, dut):
+def _sort(command, ref, dut, skew_ms):
     """BY a constant pattern leaves a set in no order; BY with ALPHA leaves equal weights in no order."""
     words = [w.upper() for w in command]
     if b'BY' in words[1:]:
         by = words.index(b'BY', 1)
         if by + 1 < len(words) and (b'*' not in words[by + 1] or b'ALPHA' in words):
             if b'LIMIT' in words:
-                return _shape(command, ref, dut)
-            return _multiset(command, ref, dut)
+                return _shape(command, ref, dut, skew_ms)
+            return _multiset(command, ref, dut, skew_ms)
     return 'differs'
 
 
@@ -121,9 +125,9 @@ options = {'lenient_encodings': False}
 RULES = {
     b'SMEMBERS': _multiset, b'SINTER': _multiset, b'SUNION': _multiset, b'SDIFF': _multiset, b'KEYS': _multiset,
     b'HKEYS': _multiset, b'HVALS': _multiset, b'HGETALL': _pairs,
-    b'TTL': _near(S_TOLERANCE), b'PTTL': _near(MS_TOLERANCE), b'HTTL': _near(S_TOLERANCE), b'HPTTL': _near(MS_TOLERANCE),
-    b'EXPIRETIME': _near(S_TOLERANCE), b'PEXPIRETIME': _near(MS_TOLERANCE), b'HEXPIRETIME': _near(S_TOLERANCE),
-    b'HPEXPIRETIME': _near(MS_TOLERANCE),
+    b'TTL': _near(1000), b'PTTL': _near(1), b'HTTL': _near(1000), b'HPTTL': _near(1),
+    b'EXPIRETIME': _near(1000), b'PEXPIRETIME': _near(1), b'HEXPIRETIME': _near(1000),
+    b'HPEXPIRETIME': _near(1),
     b'TIME': _shape, b'MEMORY': _shape, b'HELLO': _hello, b'COMMAND': _sets_inside,
     b'SORT': _sort, b'SORT_RO': _sort,
 }
@@ -134,7 +138,7 @@ def name_of(command):
     return command[0].upper() if command else b''
 
 
-def reply_difference(command, ref, dut, queued=()):
+def reply_difference(command, ref, dut, queued=(), skew_ms=0):
     """queued: the commands of the transaction, if this is its EXEC. -> (difference | None, not compared | None)."""
     if ref == dut:
         return None, None
@@ -142,7 +146,7 @@ def reply_difference(command, ref, dut, queued=()):
     if name == b'EXEC' and ref[0] == dut[0] == '*' and flat(ref) is not None and flat(dut) is not None and \
             len(ref[1]) == len(dut[1]) == len(queued):
         for inner, x, y in zip(queued, ref[1], dut[1]):
-            difference, _ = reply_difference(inner, x, y)
+            difference, _ = reply_difference(inner, x, y, (), skew_ms)
             if difference:
                 return 'inside EXEC: %s %s' % (name_of(inner).decode('latin-1'), difference), None
         return None, None
@@ -153,14 +157,14 @@ def reply_difference(command, ref, dut, queued=()):
     if name == b'OBJECT' and len(command) > 1 and command[1].upper() == b'REFCOUNT' and ref[0] == dut[0] == ':':
         return None, 'how often Redis shares the object with its own buffers'
     if name == b'COMMAND' and (len(command) == 1 or command[1].upper() in (b'LIST', b'COUNT')):
-        return _shape(command, ref, ref), 'the whole command table'
+        return _shape(command, ref, ref, skew_ms), 'the whole command table'
     if options['lenient_encodings'] and name == b'OBJECT' and ref[0] == dut[0] == '$' and \
             frozenset((ref[1], dut[1])) in HISTORY_ENCODINGS:
         return None, 'an encoding which depends on the past'
     rule = RULES.get(name)
     if rule is None:
         return 'differs', None
-    return rule(command, ref, dut), ONLY_SHAPE.get(name)
+    return rule(command, ref, dut, skew_ms), ONLY_SHAPE.get(name)
 
 
 def signature(command, ref, dut, difference):

@@ -9,6 +9,10 @@ hypothesis draws the sequences and shrinks those which fail; a shrunk sequence i
 regressions/, which every later run replays first. One kind of difference (command and both kinds of reply) is
 reported once a run; sequences are cut where it shows up again.
 
+A difference counts when the sequence shows one again in at least one of two further runs. What does not is printed as
+"did not reproduce" and kept in build/differential/; more than UNSTEADY_MAX of them fail the run, for then either the
+test or the server is not what it should be. A server that dies counts in any case.
+
 The last line is a count of sequences. Before it stand the numbers of commands and what could not be compared.
 """
 import argparse
@@ -33,6 +37,8 @@ import server as servers  # noqa: E402
 BATCH = 40              # sequences per hypothesis run
 LENGTH_MAX = 160
 SHRINK_S = 20
+CONFIRM_RUNS = 2
+UNSTEADY_MAX = 3
 
 
 # ---------------------------------------------------------------- sequence files
@@ -83,6 +89,7 @@ class Hunt:
         self.sequences = 0
         self.cut = 0
         self.failures = 0
+        self.unsteady = 0
 
     def try_sequence(self, steps):
         """None or the Mismatch."""
@@ -92,6 +99,20 @@ class Hunt:
             return m
         return None
 
+    def try_confirmed(self, steps):
+        """None or a Mismatch that is worth reporting."""
+        first = self.try_sequence(steps)
+        if first is None or first.fatal or first.signature in self.known:
+            return first
+        counting, self.pair.counting = self.pair.counting, False
+        again = next(filter(None, (self.try_sequence(steps) for _ in range(CONFIRM_RUNS))), None)
+        self.pair.counting = counting
+        if again is None:
+            self.unsteady += 1
+            path = self.write(self.options.unsteady, steps, first)
+            print('\ndid not reproduce, kept as %s\n%s' % (os.path.relpath(path), first.text), flush=True)
+        return again
+
     def batch(self, batch_seed):
         """One hypothesis run; a new kind of difference is shrunk, kept, reported."""
         best = None                # (steps, mismatch), the smallest seen with the first signature
@@ -100,7 +121,8 @@ class Hunt:
 
         @seed(batch_seed)
         @settings(max_examples=BATCH, deadline=None, database=None, print_blob=False, report_multiple_bugs=False,
-                  suppress_health_check=list(HealthCheck), phases=[Phase.generate, Phase.shrink])
+                  suppress_health_check=list(HealthCheck),
+                  phases=[Phase.generate] + ([] if self.options.no_shrink else [Phase.shrink]))
         @given(self.language.strategy(LENGTH_MAX))
         def body(steps):
             nonlocal best, shrinking_since
@@ -111,7 +133,7 @@ class Hunt:
                 if self.pair.compared >= self.options.commands:
                     return
             try:
-                mismatch = self.try_sequence(steps)
+                mismatch = self.try_sequence(steps) if shrinking_since else self.try_confirmed(steps)
             except runner.ReferenceFailed as e:
                 broken.append(e)
             if broken:
@@ -169,14 +191,20 @@ class Hunt:
                     size //= 2
         return steps, mismatch
 
-    def keep(self, steps, mismatch):
-        steps, mismatch = self.reduce(steps, mismatch)
+    @staticmethod
+    def write(folder, steps, mismatch):
         body = '\n'.join('%d %s' % (c, runner.words_text(w)) for c, w in steps)
-        name = '-'.join(str(p) for p in mismatch.signature[:1]).lower()
-        name = ''.join(c if c.isalnum() else '_' for c in name)[:30]
-        path = os.path.join(self.options.regressions, '%s-%s.txt' % (name, hashlib.sha256(body.encode()).hexdigest()[:8]))
-        os.makedirs(self.options.regressions, exist_ok=True)
+        name = ''.join(c if c.isalnum() else '_' for c in str(mismatch.signature[0]).lower())[:30]
+        path = os.path.join(folder, '%s-%s.txt' % (name, hashlib.sha256(body.encode()).hexdigest()[:8]))
+        os.makedirs(folder, exist_ok=True)
         write_sequence(path, steps, mismatch.text)
+        return path
+
+    def keep(self, steps, mismatch):
+        if not self.options.no_shrink:
+            steps, mismatch = self.reduce(steps, mismatch)
+        body = '\n'.join('%d %s' % (c, runner.words_text(w)) for c, w in steps)
+        path = self.write(self.options.regressions, steps, mismatch)
         self.known[mismatch.signature] = path
         self.failures += 1
         print('\nDIFFERENCE %d, %d steps, kept as %s\n%s\n%s' % (
@@ -192,7 +220,7 @@ class Hunt:
             if lacking:
                 self.pair.not_compared[' '.join(sorted(lacking)), 'regression file with a command left out'] += 1
                 continue
-            mismatch = self.try_sequence(steps)
+            mismatch = self.try_confirmed(steps)
             if mismatch:
                 failed += 1
                 self.known[mismatch.signature] = path
@@ -202,7 +230,7 @@ class Hunt:
         return passed, failed
 
 
-def main():
+def parse(words=None):
     parser = argparse.ArgumentParser()
     parser.add_argument('--server', default=servers.WEFT)
     parser.add_argument('--reference')
@@ -214,11 +242,18 @@ def main():
     parser.add_argument('--failures', type=int, default=8, help='stop after so many kinds of difference')
     parser.add_argument('--seconds', type=int, default=600, help='stop after so long')
     parser.add_argument('--regressions', default=os.path.join(HERE, 'regressions'))
+    parser.add_argument('--unsteady', default=os.path.join(servers.ROOT, 'build', 'differential'),
+                        help='folder for sequences whose difference did not reproduce')
+    parser.add_argument('--no-shrink', action='store_true', help='keep failing sequences as they are')
     parser.add_argument('--replay', nargs='*')
     parser.add_argument('--lenient-encodings', action='store_true',
                         help='do not compare encodings which depend on a value\'s past; they are counted')
     parser.add_argument('--arg', action='append', default=[], help='a further word for the server\'s command line')
-    options = parser.parse_args()
+    return parser.parse_args(words)
+
+
+def main():
+    options = parse()
     options.reference = options.reference or servers.find_reference()
     compare.options['lenient_encodings'] = options.lenient_encodings
     if options.seed is None:
@@ -232,7 +267,7 @@ def main():
         dut.kill()
 
 
-def hunt(options, dut, ref):
+def hunt(options, dut, ref, pair_class=runner.Pair):
     began = time.monotonic()
     print('%s, %d shards, against %s; seed %d' % (dut.version, options.shards, ref.version, options.seed), flush=True)
     families = options.families.split(',') if options.families else None
@@ -245,7 +280,7 @@ def hunt(options, dut, ref):
     lacking += [d for d, needs in directions.items() if not set(needs) <= dut_has]
     language = commands.Language(without=set(missing + lacking) | set(filter(None, options.without.upper().split(','))),
                                  families=families)
-    pair = runner.Pair(dut, ref)
+    pair = pair_class(dut, ref)
     pair.field_expiry = 'HPEXPIRETIME' in runner.known_commands(ref, ['HPEXPIRETIME'])
     h = Hunt(pair, options, language)
 
@@ -258,6 +293,7 @@ def hunt(options, dut, ref):
     pair.compared = 0
     number = 0
     while options.replay is None and pair.compared < options.commands and h.failures < options.failures and \
+            h.unsteady <= UNSTEADY_MAX and \
             time.monotonic() - began < options.seconds:
         h.batch(options.seed * 100003 + number)
         number += 1
@@ -271,6 +307,11 @@ def hunt(options, dut, ref):
         dut.stop()
     except servers.ServerFailed as e:
         print(e)
+        failed += 1
+    if h.unsteady:
+        print('%d differences did not reproduce; their sequences are in %s' % (h.unsteady, options.unsteady))
+    if h.unsteady > UNSTEADY_MAX:
+        print('that is more than %d: the run does not pass' % UNSTEADY_MAX)
         failed += 1
     good = h.sequences - h.cut - h.failures
     print('%d passed, %d failed' % (passed + good, failed + h.failures))

@@ -6,12 +6,18 @@ Steps for the same connection travel as one pipeline to both servers. Three kind
     SPOP the reference gets back what it popped and loses what weft popped, so that both are equal again.
   - SCAN, SSCAN, HSCAN, ZSCAN: iterated to the end on both; the sets of what was seen must be equal.
   - DBSIZE, which may count keys past their deadline: those are touched first.
-  - directions:  @sleep KEY      waits until deadlines of a few ms have passed, then looks at the key
+  - ranges by name (ZLEXCOUNT, ... BYLEX) of a large sorted set whose scores differ: where a bound is not one place
+    in it, what Redis finds depends on the random levels of its skip list; these are left out.
+  - directions:  @soon COMMAND   runs a command that gives its key or a field a deadline a few ms ahead, waits until both
+                                 servers must have seen it pass, then looks at the key
                  @reload         DEBUG RELOAD on both: everything passes through the RDB codec
                  @dumpcross KEY  DUMPs on both, RESTOREs each payload into the *other* server as key "restored"
 
 Inside a transaction such commands are left out (counted as not compared). At the end of a sequence the whole keyspace
 of both servers is read with typed reads and compared: types, encodings, contents, deadlines of keys and fields.
+
+Nothing here may depend on how fast the machine is: deadlines are far away, past, or passed within one @soon; no two
+relative ones of a sequence are near each other (commands.py), so GT and LT mean the same on both servers.
 """
 import collections
 import time
@@ -21,27 +27,47 @@ import server as servers
 from compare import flat, is_error, name_of, reply_difference
 from resp import Conn, ConnectionClosed, ProtocolError, show
 
+LEX = {b'ZLEXCOUNT', b'ZRANGEBYLEX', b'ZREVRANGEBYLEX', b'ZREMRANGEBYLEX'}
 RANDOM = {b'SPOP', b'SRANDMEMBER', b'HRANDFIELD', b'ZRANDMEMBER', b'RANDOMKEY'}
 SCANS = {b'SCAN', b'SSCAN', b'HSCAN', b'ZSCAN'}
 DATABASES = 16
 CONNECTIONS = 2
 REPLY_TIMEOUT_S = 20
+STREAMS_STAY = ('-', b'ERR values of streams cannot be dumped yet')
+FIELDS_GONE_S = 10      # the active cycle needs some 100 ms
 
 
 class Mismatch(Exception):
-    def __init__(self, text, signature, step=None):
+    """fatal: the server died; that counts even if it cannot be made to happen again."""
+
+    def __init__(self, text, signature, step=None, fatal=False):
         super().__init__(text)
         self.text = text
         self.signature = signature
         self.step = step
+        self.fatal = fatal
 
 
 class ReferenceFailed(Exception):
     """The reference gave no valid reply: the run says nothing."""
 
 
-def is_special(name):
-    return name in RANDOM or name in SCANS or name == b'DBSIZE' or name.startswith(b'@')
+def is_lex(words):
+    name = name_of(words)
+    return name in LEX or (name in (b'ZRANGE', b'ZRANGESTORE') and b'BYLEX' in [w.upper() for w in words[3:]])
+
+
+def has_one_place(members, bound):
+    """Do those below a bound like "(a" or "[a" all stand before those above it? Then every search finds the same place."""
+    if bound[:1] not in (b'(', b'['):
+        return True
+    sides = [(m > bound[1:]) + (m >= bound[1:]) for m in members]
+    return sides == sorted(sides)
+
+
+def is_special(words):
+    name = name_of(words)
+    return name in RANDOM or name in SCANS or name == b'DBSIZE' or name.startswith(b'@') or is_lex(words)
 
 
 def words_text(words):
@@ -71,15 +97,18 @@ class Side:
             self.server.kill()
             self.server.start()
         self.finish()
-        self.conns = [Conn(self.server.port, timeout=REPLY_TIMEOUT_S) for _ in range(CONNECTIONS)]
+        self.conns = [self.connect() for _ in range(CONNECTIONS)]
         return died
+
+    def connect(self):
+        return Conn(self.server.port, timeout=REPLY_TIMEOUT_S)
 
     def finish(self):
         """Closes the connections and empties the server: that, too, may not kill it."""
         for conn in self.conns + ([self.admin] if self.admin else []):
             conn.close()
         self.conns = []
-        self.admin = Conn(self.server.port, timeout=REPLY_TIMEOUT_S)
+        self.admin = self.connect()
         self.admin('FLUSHALL')
 
 
@@ -101,6 +130,7 @@ class Pair:
         self.not_compared = collections.Counter() # (command, reason) -> count
         self.by_command = collections.Counter()
         self.counting = True                      # off while a failure is being shrunk
+        self.longest_ms = 0                       # of this sequence's exchanges
         self.succeeded = collections.Counter()    # commands whose reply was no error
 
     # -- one sequence
@@ -118,8 +148,9 @@ class Pair:
         if died and self.expect_alive:
             self.expect_alive = False
             raise Mismatch('the server died between two sequences; its log ends:\n' + self.dut.server.log_tail(20),
-                           ('died between sequences',))
+                           ('died between sequences',), fatal=True)
         self.expect_alive = True
+        self.longest_ms = 0
         self.states = [State() for _ in range(CONNECTIONS)]
         self.present = []
         try:
@@ -135,21 +166,22 @@ class Pair:
         while at < len(steps):
             conn, words = steps[at]
             self.present = words
-            name = name_of(words)
-            if is_special(name):
+            if is_special(words):
                 self.special(conn, words)
                 at += 1
                 continue
             end = at
             while end < len(steps) and steps[end][0] == conn:
-                if is_special(name_of(steps[end][1])):
+                if is_special(steps[end][1]):
                     break
                 end += 1
             self.pipeline(conn, [w for _, w in steps[at:end]])
             at = end
 
     def talk(self, conn, lines):
-        """The same commands to both; their replies (reference's, weft's)."""
+        """The same commands to both; their replies (reference's, weft's). Takes the time: one server may have run the
+        commands when this began and the other when it ended."""
+        began = time.monotonic()
         a, b = self.ref.conns[conn], self.dut.conns[conn]
         a.send(lines)
         try:
@@ -167,16 +199,26 @@ class Pair:
                 dut.append(b.read())
             except (OSError, ConnectionClosed, ProtocolError, ValueError) as e:
                 raise self.broken(command, e) from e
+        self.longest_ms = max(self.longest_ms, int((time.monotonic() - began) * 1000) + 1)
         return ref, dut
+
+    @property
+    def skew_ms(self):
+        """How far apart a time that was set and is now read can be: once for the setting, once for the reading."""
+        return 2 * self.longest_ms
 
     def broken(self, command, error):
         what = 'no valid reply to %s: %s: %s' % (words_text(command), type(error).__name__, error)
-        time.sleep(0.2)       # it may still be dying
         self.expect_alive = False
-        if not self.dut.server.alive():
+        # Who is hung up on by a dying server sees that before its end.
+        deadline = time.monotonic() + (2 if isinstance(error, (ConnectionClosed, ConnectionError)) else 0.2)
+        while self.dut.server.alive() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        died = not self.dut.server.alive()
+        if died:
             what += '\nthe server is dead (%s); its log ends:\n%s' % (
                 self.dut.server.how_it_ended(), self.dut.server.log_tail(30))
-        return Mismatch(what, ('no reply', type(error).__name__, name_of(command).decode('latin-1')), command)
+        return Mismatch(what, ('no reply', type(error).__name__, name_of(command).decode('latin-1')), command, died)
 
     def pipeline(self, conn, lines):
         state = self.states[conn]
@@ -196,7 +238,7 @@ class Pair:
                 state.watching = False
 
     def check(self, command, ref, dut, queued=()):
-        difference, reason = reply_difference(command, ref, dut, queued)
+        difference, reason = reply_difference(command, ref, dut, queued, self.skew_ms)
         if difference:
             raise Mismatch('%s\n  reply %s\n  reference: %s\n  weft:      %s' % (
                 words_text(command)[:2000], difference, show(ref), show(dut)),
@@ -222,8 +264,10 @@ class Pair:
         if self.states[conn].in_multi:
             if self.counting:
                 self.not_compared[name.decode('latin-1'), 'inside a transaction'] += 1
-        elif name == b'@SLEEP':
-            self.sleep(conn, words)
+        elif name == b'@SOON':
+            self.soon(conn, words[1:])
+        elif is_lex(words):
+            self.lex(conn, words)
         elif name == b'@DUMPCROSS':
             self.dump_across(conn, words)
         elif name == b'@RELOAD':
@@ -248,19 +292,40 @@ class Pair:
         ref, dut = self.talk(conn, [list(words)])
         return ref[0], dut[0]
 
-    def sleep(self, conn, words):
-        key = words[1]
-        time.sleep(0.02)
-        deadline = time.monotonic() + 3
+    def soon(self, conn, command):
+        """A deadline passes, far from everything else that happens."""
+        if len(command) < 2:
+            return
+        self.check(command, *self.one(conn, *command))
+        key = command[1]
+        ahead_ms = max([int(w) for w in command[2:] if w.isdigit() and len(w) < 4] or [0])
+        time.sleep((ahead_ms + 5) / 1000)
+        # A server that reads its clock once a loop turn may answer this from a turn which began before the deadline,
+        # but not the look after it.
+        self.one(conn, b'EXISTS', key)
         # HLEN may count fields which are past their deadline until the active cycle has taken them.
-        while time.monotonic() < deadline:
-            x, y = self.one(conn, b'HLEN', key)
-            keys_x, keys_y = self.one(conn, b'HKEYS', key)
-            if is_error(x) or (is_error(y)) or (x[1] == len(flat(keys_x) or ()) and y[1] == len(flat(keys_y) or ())):
+        deadline = time.monotonic() + FIELDS_GONE_S
+        while True:
+            lens, keys = self.one(conn, b'HLEN', key), self.one(conn, b'HKEYS', key)
+            left = [side for side, n, names in zip(('the reference', 'weft'), lens, keys)
+                    if not is_error(n) and n[1] != len(flat(names) or ())]
+            if not left:
                 break
-            time.sleep(0.05)
-        x, y = self.one(conn, b'EXISTS', key)
-        self.check([b'EXISTS', key], x, y)
+            if time.monotonic() > deadline:
+                raise Mismatch('%s\n  fields past their deadline stay for %d s in %s' % (
+                    words_text(command), FIELDS_GONE_S, ' and '.join(left)), ('@SOON', 'fields stay'), command)
+            time.sleep(0.02)
+        self.check([b'EXISTS', key], *self.one(conn, b'EXISTS', key))
+
+    def lex(self, conn, words):
+        key = words[2 if name_of(words) == b'ZRANGESTORE' else 1] if len(words) > 2 else b''
+        a = self.ref.conns[conn]
+        if a.call(b'OBJECT', b'ENCODING', key) == ('$', b'skiplist'):
+            members = [m[1] for m in flat(a.call(b'ZRANGE', key, b'0', b'-1'))]
+            if not all(has_one_place(members, bound) for bound in words[2:]):
+                self.count(words, ('-', b''), 'a range by name over different scores depends on the skip list\'s levels')
+                return
+        self.pipeline(conn, [words])
 
     def take_expired(self, conn):
         """Keys past their deadline count in DBSIZE until something meets them: a full SCAN does."""
@@ -277,6 +342,9 @@ class Pair:
         if len(words) < 2:
             return
         x, y = self.one(conn, b'DUMP', words[1])
+        if y == STREAMS_STAY:
+            self.count([b'DUMP'], x, 'weft dumps no streams yet')
+            return
         if x[0] != y[0] or (x[1] is None) != (y[1] is None):
             raise Mismatch('DUMP %s\n  reference: %s\n  weft:      %s' % (quote(words[1]), show(x), show(y)),
                            compare.signature([b'DUMP'], x, y, 'differs'), words)
@@ -465,10 +533,11 @@ class Pair:
     def reads(kind, key):
         return {b'string': [[b'GET', key]], b'list': [[b'LRANGE', key, b'0', b'-1']],
                 b'set': [[b'SMEMBERS', key]], b'hash': [[b'HGETALL', key], [b'HLEN', key]],
-                b'zset': [[b'ZRANGE', key, b'0', b'-1', b'WITHSCORES']]}.get(kind, [])
+                b'zset': [[b'ZRANGE', key, b'0', b'-1', b'WITHSCORES']],
+                b'stream': [[b'XRANGE', key, b'-', b'+'], [b'XLEN', key]]}.get(kind, [])
 
     def same(self, command, x, y, kind=b''):
-        difference, reason = reply_difference(command, x, y)
+        difference, reason = reply_difference(command, x, y, (), self.skew_ms)
         if reason and command[0] == b'OBJECT':
             x, y = self.fresh_encodings(command[2], kind)
             if x != y:
