@@ -48,6 +48,7 @@ $(OUT)/weft-bench: $(patsubst %.c,$(OUT)/%.o,$(wildcard bench/*.c)) $(LIB)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 # The simulator: all of sim/ but the mains of its tools.
 SIMOBJ  := $(patsubst %.c,$(OUT)/%.o,$(filter-out sim/main.c %_main.c,$(wildcard sim/*.c)))
+SIMLIB  := $(OUT)/libweft-sim.a
 $(OUT)/weft-sim: $(OUT)/sim/main.o $(SIMOBJ) $(LIB)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 build/weft-sim: FORCE
@@ -57,6 +58,10 @@ FORCE:
 
 $(LIB): $(OBJ)
 	rm -f $@ && ar rcs $@ $^
+$(SIMLIB): $(SIMOBJ)
+	rm -f $@ && ar rcs $@ $^
+$(OUT)/test/unit/sim_%_test: $(OUT)/test/unit/sim_%_test.o $(SIMLIB) $(LIB)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS)
 $(OUT)/test/unit/%: $(OUT)/test/unit/%.o $(LIB)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS)
 # Generated headers come before anything that may include them.
