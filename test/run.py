@@ -44,6 +44,7 @@ SUITES = [
     ('stream', 200, ['test/blackbox/stream_test.py', '--server', '{server}'], False),
     ('command-table', 200, ['test/counted.py', 'test/blackbox/command_table_test.py'], False),
     ('bench', 200, ['test/counted.py', 'test/bench_test.py'], False),
+    ('mutants', 300, ['test/counted.py', 'test/mutants_test.py'], False),
     ('hash-set', 300, ['test/blackbox/hash_set_test.py', '--server', '{server}', '--shards', '2'], False),
     ('string', 300, ['test/blackbox/string_test.py', '--server', '{server}', '--shards', '2'], False),
     ('spin', 300, ['test/spin/run.py'], False),

@@ -191,10 +191,10 @@ class Hunt:
 
     def try_one(self, mutant, seed):
         """One seed; True when the mutant needs another."""
+        if not self.baseline.holds(seed):
+            return True  # it fails anyway: says nothing
         outcome = self.run(mutant.name, seed)
         mutant.seconds += outcome.seconds
-        if outcome.killer and not self.baseline.holds(seed):
-            return True  # it fails anyway: says nothing
         mutant.seeds += 1
         if outcome.killer:
             mutant.killer, mutant.first_seed, mutant.tail = outcome.killer, seed, outcome.tail

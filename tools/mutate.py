@@ -237,6 +237,7 @@ class Tree:
             if not self.compile(path, text, scratch):
                 sys.exit('%s does not compile unchanged' % path)
             known = self.code_of(scratch)
+            os.remove(scratch)
             with self.lock:
                 self.base_objects[path] = known
         return known
@@ -356,10 +357,10 @@ class Hunt(hunting.Hunt):
         return hunting.run_sim(program, words, self.options.timeout, self.options.memory << 20)
 
     def try_one(self, mutant, seed):
+        if not self.baseline.holds(seed):
+            return True  # it fails anyway: says nothing
         outcome = self.run(mutant, seed)
         mutant.seconds += outcome.seconds
-        if outcome.killer and not self.baseline.holds(seed):
-            return True
         mutant.seeds += 1
         if outcome.killer:
             mutant.killer, mutant.first_seed, mutant.tail = outcome.killer, seed, outcome.tail
