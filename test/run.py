@@ -54,6 +54,7 @@ SUITES = [
     ('config', 300, ['test/blackbox/config_test.py', '--server', '{server}', '--shards', '3'], False),
     ('start', 300, ['test/blackbox/start_test.py', '--server', '{server}'], False),
     ('memory', 600, ['test/blackbox/memory_test.py', '--server', '{server}'], False),
+    ('lazyfree', 300, ['test/blackbox/lazyfree_test.py', '--server', '{server}'], True),
     ('expiry', 300, ['test/blackbox/expiry_test.py', '--server', '{server}'], True),
     ('reshard', 600, ['test/blackbox/reshard_test.py', '--server', '{server}'], True),
 ]
