@@ -25,8 +25,10 @@
 struct model;
 
 struct model_options {
-    bool may_evict; /* keys may be evicted (maxmemory with a policy other than noeviction) */
-    bool may_oom;   /* commands that take memory may answer -OOM, having changed nothing */
+    bool may_evict;         /* keys may be evicted (maxmemory with a policy other than noeviction) */
+    bool fields_may_linger; /* as in Redis a field past its deadline may still count in HDEL and HSET, and be
+                               given a new deadline, until the server has removed it */
+    bool may_oom;           /* commands that take memory may answer -OOM, having changed nothing */
     /* Thresholds of the small encodings; 0 means Redis's default. */
     size_t hash_entries_max; /* 512 */
     size_t hash_value_max;   /* 64 */
@@ -73,6 +75,9 @@ const char *model_remove_field(struct model *model, int db, struct slice key, st
 /* Changes whenever WATCH would call the key touched: take it at WATCH, compare at EXEC (before its commands).
  * Equal means that EXEC must run, different that it must answer null. Expiry is included, hence the time. */
 uint64_t model_watch_token(struct model *model, int db, struct slice key, int64_t now_ms);
+/* True if the key is a hash with fields past their deadline of whose removal the model was not told: whether
+ * that counts as a touch is up to the server, EXEC may do either. */
+bool model_watch_unsure(const struct model *model, int db, struct slice key, int64_t now_ms);
 
 /* True if commands of that name (any case) are modelled; for containers give "OBJECT|ENCODING". */
 bool model_knows(const struct model *model, struct slice name);

@@ -18,6 +18,7 @@
 #define MODEL_DATABASES 16
 
 struct model_context;
+struct scan_watches;
 
 /* ---------------------------------------------------------------- values */
 
@@ -82,13 +83,18 @@ struct model_field {
     int64_t deadline_ms;      /* -1: none */
 };
 
-/* Fields in the order of their names' bytes. */
+/* Fields in the order of their names' bytes. Those past their deadline stay until the server says that it
+ * removed them, or something takes their place: they "linger". */
 struct model_hash {
     struct model_object head;
     struct model_field *fields;
     size_t count, capacity;
-    bool had_deadline; /* some field ever had one: encoding listpackex */
+    bool maybe_big;             /* would have been too large with fields that linger */
+    bool had_deadline;          /* some field ever had one: encoding listpackex */
+    struct scan_watches *scans; /* owned: iterations under way */
 };
+
+enum model_hash_put { FIELD_CREATED, FIELD_UPDATED, FIELD_LINGERED };
 
 struct model_object *model_hash_create(void);
 void model_hash_destroy(struct model_object *object);
@@ -100,6 +106,13 @@ struct model_field *model_hash_find(struct model_hash *hash, struct slice name);
 /* The field if it is there at now_ms. */
 struct model_field *model_hash_get(struct model_hash *hash, struct slice name, int64_t now_ms);
 void model_hash_remove(struct model_hash *hash, struct model_field *field);
+/* Sets a field; its deadline goes unless keep_ttl. One that lingered is made anew. */
+enum model_hash_put model_hash_put(struct model_context *c, struct model_hash *hash, struct slice name,
+                                   struct slice value, bool keep_ttl);
+/* The hash at key, made if need be (then touched); NULL with *error if the key is of another type. */
+struct model_hash *model_hash_open(struct model_context *c, struct slice key, const struct value **error);
+/* After a change: touches the key, or removes it if its last field went. */
+void model_hash_settle(struct model_context *c, struct slice key, struct model_hash *hash);
 /* Fields that are there at now_ms; the count of all, with those past their deadline, is hash->count. */
 size_t model_hash_live(const struct model_hash *hash, int64_t now_ms);
 
@@ -119,6 +132,7 @@ static inline bool deadline_is_over(int64_t deadline_ms, int64_t now_ms)
 
 /* A key that was ever heard of. Slots are never removed: they keep the token of changes. */
 struct model_slot {
+    struct model_db *db;
     struct slice key;            /* owned */
     struct model_object *object; /* NULL: the key is not there */
     int64_t deadline_ms;         /* -1: none */
@@ -130,6 +144,7 @@ struct model_slot {
 struct model_db {
     struct model_slot **slots;
     size_t count, capacity;
+    struct scan_watches *scans; /* owned, NULL before the first SCAN: iterations under way */
 };
 
 /* What DUMP said of which value, so that RESTORE can be followed. */
@@ -333,6 +348,7 @@ extern const struct model_row model_rows_key[];
 extern const struct model_row model_rows_expire[];
 extern const struct model_row model_rows_hash[];
 extern const struct model_row model_rows_hash_expire[];
+extern const struct model_row model_rows_scan[];
 extern const struct model_row model_rows_server[];
 
 #endif

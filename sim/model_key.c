@@ -1,6 +1,6 @@
 /* Commands about keys of any type, but those about deadlines (model_expire.c) and iteration (model_scan.c).
  */
-#include "sim/model_internal.h"
+#include "sim/model_collections.h"
 
 #include <limits.h>
 
@@ -171,6 +171,8 @@ static const struct value *do_swapdb(struct model_context *c)
     for (size_t i = 0; i < a->count; i++) model_slot(b, a->slots[i]->key);
     for (size_t i = 0; i < b->count; i++) model_slot(a, b->slots[i]->key);
     CHECK(a->count == b->count);
+    if (a->scans != NULL) scan_watches_free(a->scans);
+    if (b->scans != NULL) scan_watches_free(b->scans);
     for (size_t i = 0; i < a->count; i++) swap_slots(c, a->slots[i], b->slots[i]);
     return want_ok(c);
 }

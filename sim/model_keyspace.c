@@ -2,7 +2,7 @@
  *
  * Invariants: 1. slots are sorted and unique; 2. a slot without a value has no deadline; 3. a token that was
  * given out never comes again. */
-#include "sim/model_internal.h"
+#include "sim/model_collections.h"
 
 #include <stdlib.h>
 
@@ -66,16 +66,23 @@ struct model_slot *model_slot(struct model_db *db, struct slice key)
     }
     struct model_slot *slot = malloc(sizeof(*slot));
     CHECK(slot != NULL);
-    *slot = (struct model_slot){.key = bytes_copy(key), .deadline_ms = -1};
+    *slot = (struct model_slot){.db = db, .key = bytes_copy(key), .deadline_ms = -1};
     memmove(&db->slots[at + 1], &db->slots[at], (db->count - at) * sizeof(db->slots[0]));
     db->slots[at] = slot;
     db->count++;
     return slot;
 }
 
+/* The key is there no more: iterations need not tell it. */
+static void forget(struct model_slot *slot)
+{
+    if (slot->db->scans != NULL) scan_watches_forget(slot->db->scans, slot->key);
+}
+
 void model_slot_clear(struct model *model, struct model_slot *slot)
 {
     if (slot->object == NULL) return;
+    forget(slot);
     model_type_ops(slot->object->type)->destroy(slot->object);
     slot->object = NULL;
     slot->deadline_ms = -1;
@@ -119,7 +126,7 @@ static void put(struct model_context *c, struct model_db *db, struct slice key, 
     model_slot_expire(c->model, slot, c->now_ms);
     int64_t deadline_ms = keep_ttl ? slot->deadline_ms : -1;
     CHECK(slot->object != object);
-    model_slot_clear(c->model, slot);
+    if (slot->object != NULL) model_type_ops(slot->object->type)->destroy(slot->object);
     slot->object = object;
     slot->deadline_ms = deadline_ms;
     slot->ghost = false;
@@ -160,6 +167,7 @@ struct model_object *model_take(struct model_context *c, struct model_db *db, st
     if (object == NULL) return NULL;
     struct model_slot *slot = model_slot_find(db, key);
     *deadline_ms = slot->deadline_ms;
+    forget(slot);
     slot->object = NULL;
     slot->deadline_ms = -1;
     slot->token = ++c->model->changes;

@@ -178,7 +178,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: model-check [--keep-going N] [--dump] [--unknown] [--used] TAPE\n");
         return 2;
     }
-    struct model_options options = {0};
+    struct model_options options = {.fields_may_linger = true};
     struct judge j = {.model = model_create(&options)};
     int status = play(&j, path, complaints_max);
     if (dump) model_dump(j.model, stdout);

@@ -66,7 +66,52 @@ EXTRA = '''
 2 DBSIZE
 1 RANDOMKEY
 1 KEYS <pat>
+4 XADD <x> [(MAXLEN|MINID) [~|=] <slen>] * <m> <v>
+2 XADD <x> (MAXLEN|MINID) ~ <trim> [LIMIT <cnt>] * <m> <v>
+2 XADD <x> <odd_id> <m> <v>
+2 XTRIM <x> (MAXLEN|MINID) [~|=] <trim> [LIMIT <cnt>]
+2 XRANGE <x> <odd_end> <odd_end> [COUNT <scnt>]
+2 XRANGE <x> - + [COUNT <cnt>]
+2 XREVRANGE <x> + - [COUNT <cnt>]
+1 XREVRANGE <x> <odd_end> <odd_end> [COUNT <scnt>]
+1 XDEL <x> <odd_id>+
+3 ZADD <lx> (0 <m>)+
+2 ZADD <lx> <many_alike>
+2 ZREMRANGEBYLEX <lx> <lmin> <lmax>
+2 ZRANGESTORE <lx> <lx> <lmin> <lmax> BYLEX [REV] [LIMIT <idx> <scnt>]
+2 ZRANGE <lx> <lmin> <lmax> BYLEX [REV] [LIMIT <idx> <scnt>]
+2 ZRANGEBYLEX <lx> <lmin> <lmax> [LIMIT <idx> <scnt>]
+2 ZREVRANGEBYLEX <lx> <lmax> <lmin> [LIMIT <idx> <scnt>]
+2 ZLEXCOUNT <lx> <lmin> <lmax>
+2 ZREVRANGEBYSCORE <z> <smax> <smin> [WITHSCORES] [LIMIT <idx> <scnt>]
+2 ZUNION <nz> WEIGHTS <weight>+ [AGGREGATE (SUM|MIN|MAX)] WITHSCORES
+2 ZINTER <nz> WEIGHTS <weight>+ [AGGREGATE (SUM|MIN|MAX)] WITHSCORES
+2 ZADD <z> CH (<score> <m>)+
+4 SET (w_a|w_b|w_1|w_2|w_10|w_3) (<f>|<v>|<n>)
+2 SADD <t> <many_ints>
+3 SORT (<l>|<t>|<z>) BY w_* [LIMIT <idx> <cnt>] [GET <get>] [GET #] [ASC|DESC] [ALPHA]
+2 SORT_RO (<l>|<t>|<z>) BY nosort [LIMIT <idx> <cnt>] [GET <get>] [ASC|DESC] [ALPHA]
+1 SORT <t> BY nosort STORE <l>
+2 SORT (<l>|<t>|<z>) ALPHA [LIMIT <idx> <cnt>] [DESC] [STORE <l>]
+2 LPOS <l> <e> RANK <idx> [COUNT <cnt>] [MAXLEN <cnt>]
+1 LMPOP <nl> <dir> [COUNT <cnt>]
+2 SPOP <t> <scnt>
+2 SRANDMEMBER <t> <scnt>
+2 ZRANDMEMBER <z> <scnt> [WITHSCORES]
+1 OBJECT ENCODING (<l>|<t>|<z>|<x>)
 '''
+
+# Sorted sets whose scores are all the same: elsewhere ranges by bytes are not defined.
+LEX_KEYS = [b'lx1', b'{t}lx2']
+POOLS = {
+    'lx': LEX_KEYS,
+    'trim': [b'0', b'1', b'5', b'50', b'99', b'100', b'150', b'101', b'5-3', b'99999999999999'],
+    'odd_id': [b'0-0', b'0-*', b'5', b'5-', b'-5', b'+5-1', b'7- 3', b'5--3', b'*-1', b'-', b'+', b'1-18446744073709551615',
+               b'18446744073709551615-1', b'18446744073709551615-18446744073709551615', b'18446744073709551615-*',
+               b'18446744073709551616', b'05-01', b' 5-1', b'1-2-3', b'(5', b'99999999999999-*', b'x' * 128],
+    'odd_end': [b'-', b'+', b'(5', b'(5-3', b'(0-0', b'(-', b'(', b'(18446744073709551615-18446744073709551615', b'0', b'5',
+                b'99999999999999', b'18446744073709551615', b'1-1', b'(1-18446744073709551615', b'x'],
+}
 
 DIRECTIONS = (b'@SLEEP', b'@RELOAD', b'@DUMPCROSS')
 NOT_IN_MULTI = {b'MULTI', b'EXEC', b'DISCARD', b'WATCH', b'UNWATCH', b'HELLO', b'RESET', b'QUIT'} | set(DIRECTIONS)
@@ -191,6 +236,8 @@ class Driver:
         language.GENERATORS['cursor'] = lambda g: [g.pick(self.cursors) if g.int(0, 2) else b'0']
         language.GENERATORS['payload'] = lambda g: [g.pick(self.payloads)]
         language.pool('short', [b'5', b'12', b'20', b'30'])
+        for name, words in POOLS.items():
+            language.pool(name, words)
         self.extra = []
         for line in EXTRA.strip().split('\n'):
             weight, text = line.split(None, 1)
@@ -216,7 +263,11 @@ class Driver:
             steps.append((0, [b'HELLO', b'3']))
         for _ in range(self.chance.int(0, 8)):
             steps.append((0, self.chance.pick(self.language.fills)(self.chance)))
-        while len(steps) < SEQUENCE:
+        if self.chance.one_in(8):
+            key = self.chance.pick(language.KEYS['x'])
+            steps += [(0, [b'XADD', key, b'*', b'n', b'%d' % i]) for i in range(self.chance.pick([20, 99, 130, 250]))]
+        end = len(steps) + SEQUENCE
+        while len(steps) < end:
             steps += self.step()
         try:
             self.walk(steps, alone)
@@ -224,12 +275,26 @@ class Driver:
             pass
 
     def step(self):
-        if self.chance.one_in(5):
+        if self.chance.one_in(4):
             words = self.chance.pick(self.extra)(self.chance)
-            if self.chance.one_in(8):
+            if self.chance.one_in(8) and not set(words) & set(LEX_KEYS):
                 words = language.mutate(self.chance, words)
-            return [(0, language.tame(words))] if self.wanted(words) else []
-        return [(conn, words) for conn, words in self.language.step(self.chance) if self.wanted(words)]
+            steps = [(0, language.tame(words))]
+        else:
+            steps = self.language.step(self.chance)
+        return [step for conn, words in steps if self.wanted(words) for step in self.defined(conn, words)]
+
+    @staticmethod
+    def defined(conn, words):
+        """The step, and what it takes to make Redis's answers to it and after it defined."""
+        name = words[0].upper() if words else b''
+        if (name == b'ZREMRANGEBYLEX' or (name == b'ZRANGESTORE' and b'BYLEX' in [w.upper() for w in words])) and \
+                len(words) > 1 and words[1] not in LEX_KEYS:
+            return [(conn, words), (conn, [b'SET', words[1], b'x'])]
+        if name.startswith(b'SORT'):
+            # Redis looks at the errno that a number out of range may have left long ago. A ZADD clears it.
+            return [(conn, [b'ZADD', b'@errno', b'1.5', b'a']), (conn, words)]
+        return [(conn, words)]
 
     def wanted(self, words):
         if not self.only:
@@ -261,7 +326,7 @@ class Driver:
                 self.chunk(state, chunk)
 
     def direction(self, state, name, words):
-        if state.queued is not None:
+        if state.queued is not None or (name == b'@DUMPCROSS' and state.watching):
             return
         if name == b'@SLEEP':
             time.sleep(self.chance.pick([0.012, 0.02, 0.05]))
