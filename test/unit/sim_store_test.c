@@ -797,7 +797,7 @@ static void the_same_seed_gives_the_same_store(void **state)
     uint64_t total[IO_SIM_FAULT_COUNT] = {0}, again[IO_SIM_FAULT_COUNT] = {0};
     int ok = 0, ok_again = 0;
     for (uint64_t seed = 0; seed < 8; seed++)
-        assert_true(busy_run(seed, 10000, &ok, total) == busy_run(seed, 10000, &ok_again, again));
+        assert_true(busy_run(seed, 20000, &ok, total) == busy_run(seed, 20000, &ok_again, again));
     assert_int_equal(ok, ok_again);
     assert_memory_equal(total, again, sizeof(total));
     assert_true(ok > 500);
