@@ -1,6 +1,7 @@
 /* Helpers of command handlers: keys, arguments, common errors. See command.h. */
 #include "command/command.h"
 
+#include <math.h>
 #include <stdio.h>
 
 #include "base/crc.h"
@@ -112,6 +113,18 @@ bool command_arg_double(struct command_context *ctx, int index, double *out, con
     if (number_parse_double(s.ptr, s.len, out) && *out == *out) return true;
     reply_error(ctx->reply, error ? error : "ERR value is not a valid float");
     return false;
+}
+
+bool command_add_float(struct command_context *ctx, long double value, long double delta,
+                       struct command_sum *sum)
+{
+    value += delta;
+    if (isnan(value) || isinf(value)) {
+        reply_error(ctx->reply, "ERR increment would produce NaN or Infinity");
+        return false;
+    }
+    sum->len = number_format_long_double(sum->text, value);
+    return true;
 }
 
 bool command_parse_cursor(struct slice text, uint64_t *cursor)

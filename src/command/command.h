@@ -73,8 +73,9 @@ bool command_open_typed(struct command_context *ctx, int index, enum item_type t
 bool command_open_read_typed(struct command_context *ctx, int index, enum item_type type,
                              struct entry *entry);
 
-/* Before `count` (more than one) elements are set in a collection, from argv[first] to the last argument: they
- * will all fit. False: replied that memory ran out; nothing has changed. mutate_release(ctx->env) ends it. */
+/* Before `count` (more than one) elements are set in a collection, from argv[first] to the last argument:
+ * they will all fit. False: replied that memory ran out; nothing has changed. mutate_release(ctx->env) ends
+ * it. */
 bool command_reserve(struct command_context *ctx, struct entry *entry, int first, int count);
 
 /* ---- arguments: each replies the error itself and returns false ---- */
@@ -86,8 +87,16 @@ bool command_arg_range(struct command_context *ctx, int index, int64_t min, int6
                        const char *error);
 bool command_arg_double(struct command_context *ctx, int index, double *out,
                         const char *error); /* NULL: "value is not a valid float" */
-/* A SCAN cursor as C's strtoull() takes it: blanks, a sign and leading zeros are fine, a NUL ends it, and what
- * is negative wraps around. Only plain negative numbers down to INT64_MIN are refused. Replies nothing. */
+/* value + delta as INCRBYFLOAT and HINCRBYFLOAT write it. False: replied that it is no number. */
+struct command_sum {
+    size_t len;
+    char text[NUMBER_LONG_DOUBLE_MAX];
+};
+bool command_add_float(struct command_context *ctx, long double value, long double delta,
+                       struct command_sum *sum);
+/* A SCAN cursor as C's strtoull() takes it: blanks, a sign and leading zeros are fine, a NUL ends it, and
+ * what is negative wraps around. Only plain negative numbers down to INT64_MIN are refused. Replies nothing.
+ */
 bool command_parse_cursor(struct slice text, uint64_t *cursor);
 /* Case-insensitive comparison of argv[index] with an option word. */
 bool command_arg_is(const struct command_context *ctx, int index, const char *word);

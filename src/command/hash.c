@@ -123,7 +123,7 @@ void cmd_hincrbyfloat(struct command_context *ctx)
 {
     struct entry entry;
     struct hash_field field;
-    char text[NUMBER_LONG_DOUBLE_MAX];
+    struct command_sum sum;
     struct slice more = ctx->argv[3];
     long double value = 0, delta;
     if (!number_parse_long_double(more.ptr, more.len, &delta)) {
@@ -140,12 +140,8 @@ void cmd_hincrbyfloat(struct command_context *ctx)
         reply_error(ctx->reply, "ERR hash value is not a float");
         return;
     }
-    value += delta;
-    if (isnan(value) || isinf(value)) {
-        reply_error(ctx->reply, "ERR increment would produce NaN or Infinity");
-        return;
-    }
-    struct slice result = {text, number_format_long_double(text, value)};
+    if (!command_add_float(ctx, value, delta, &sum)) return;
+    struct slice result = {sum.text, sum.len};
     if (mutate_hash_prepare(&entry, NULL, 0) != VALUE_OK ||
         mutate_hash_add_float(&entry, ctx->argv[2], more, result) != VALUE_OK)
         command_out_of_memory(ctx);

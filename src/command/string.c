@@ -4,7 +4,6 @@
 #include "command/command.h"
 
 #include "base/mutant.h"
-#include <math.h>
 
 #define SCRATCH (NUMBER_I64_MAX + 1)
 
@@ -424,8 +423,9 @@ void cmd_decrby(struct command_context *ctx)
 void cmd_incrbyfloat(struct command_context *ctx)
 {
     struct entry entry;
-    char scratch[SCRATCH], text[NUMBER_LONG_DOUBLE_MAX];
+    char scratch[SCRATCH];
     long double value = 0, delta;
+    struct command_sum sum;
     if (!command_open_typed(ctx, 1, ITEM_STRING, &entry)) return;
     struct slice old = entry.item ? entry_string(&entry, scratch) : SLICE("0"), more = ctx->argv[2];
     if (!number_parse_long_double(old.ptr, old.len, &value) ||
@@ -433,12 +433,8 @@ void cmd_incrbyfloat(struct command_context *ctx)
         reply_error(ctx->reply, "ERR value is not a valid float");
         return;
     }
-    value += delta;
-    if (isnan(value) || isinf(value)) {
-        reply_error(ctx->reply, "ERR increment would produce NaN or Infinity");
-        return;
-    }
-    struct slice result = {text, number_format_long_double(text, value)};
+    if (!command_add_float(ctx, value, delta, &sum)) return;
+    struct slice result = {sum.text, sum.len};
     if (mutate_string_add_float(&entry, more, result) != VALUE_OK)
         command_out_of_memory(ctx);
     else

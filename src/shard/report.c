@@ -189,7 +189,7 @@ static void write_part(struct shard *shard, void *argument, struct scatter_part 
     free(databases);
 }
 
-void report_ask(struct command_context *ctx, unsigned parts)
+static void ask(struct command_context *ctx, unsigned parts)
 {
     struct question *question = calloc(1, sizeof *question);
     CHECK(question);
@@ -267,7 +267,7 @@ static void add_sizes(struct report *report, const char *at)
     free(part);
 }
 
-struct report *report_collect(const struct command_context *ctx, const struct scatter_part *parts,
+static struct report *collect(const struct command_context *ctx, const struct scatter_part *parts,
                               uint16_t count)
 {
     struct report *report = calloc(1, sizeof *report);
@@ -297,6 +297,15 @@ struct report *report_collect(const struct command_context *ctx, const struct sc
         report->sizes_left_out |= parts[i].numbers[1] != 0;
     }
     return report;
+}
+
+struct report *report_gather(struct command_context *ctx, unsigned what)
+{
+    uint16_t count;
+    const struct scatter_part *parts = scatter_parts(ctx, &count);
+    if (parts) return collect(ctx, parts, count);
+    ask(ctx, what);
+    return NULL;
 }
 
 void report_free(struct report *report)

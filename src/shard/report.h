@@ -30,7 +30,7 @@ struct report_numbers {
     uint64_t data_bytes, held_bytes; /* of its partitions: in use, and taken from the system */
     uint64_t keys, slow_commands;
     uint64_t pending_objects; /* large values that wait to be freed */
-    uint64_t cpu_us;     /* of the shard's thread */
+    uint64_t cpu_us;          /* of the shard's thread */
 };
 
 struct report_database {
@@ -68,10 +68,9 @@ struct report {
     bool sizes_left_out;        /* by some shard */
 };
 
-/* For a scatter handler: asks every shard for the basics and the named parts; and adds the answers up. */
-void report_ask(struct command_context *ctx, unsigned parts);
-struct report *report_collect(const struct command_context *ctx, const struct scatter_part *parts,
-                              uint16_t count);
+/* For a scatter handler: asks every shard for the basics and the named parts and returns NULL; or, when the
+ * handler is called again with the answers, adds them up. report_free() ends it. */
+struct report *report_gather(struct command_context *ctx, unsigned parts);
 void report_free(struct report *report);
 
 #endif

@@ -310,21 +310,16 @@ static void write_sections(struct info *info, uint32_t wanted)
 void cmd_info(struct command_context *ctx)
 {
     uint32_t wanted = wanted_sections(ctx);
-    uint16_t count;
-    const struct scatter_part *parts = scatter_parts(ctx, &count);
-    if (!parts) {
-        unsigned needed = 0;
-        for (size_t s = 0; s < SECTION_COUNT; s++)
-            if (wanted >> s & 1) needed |= sections[s].parts;
-        for (int i = 1; i < ctx->argc; i++)
-            if (command_arg_is(ctx, i, "keysizes")) needed |= REPORT_SIZES;
-        report_ask(ctx, needed);
-        return;
-    }
+    unsigned needed = 0;
+    for (size_t s = 0; s < SECTION_COUNT; s++)
+        if (wanted >> s & 1) needed |= sections[s].parts;
+    for (int i = 1; i < ctx->argc; i++)
+        if (command_arg_is(ctx, i, "keysizes")) needed |= REPORT_SIZES;
+    struct report *report = report_gather(ctx, needed);
+    if (!report) return;
     struct reply text;
     reply_init(&text, 2);
     const struct node *node = shard_node(ctx->shard);
-    struct report *report = report_collect(ctx, parts, count);
     struct info info = {.out = &text, .ctx = ctx, .config = ctx->config, .node = node, .report = report};
     io_usage(shard_io(ctx->shard), &info.usage);
     info.now_us = shard_now_us(ctx->shard);

@@ -6,21 +6,11 @@
 
 #include "shard/report.h"
 
-/* A merged report, or NULL after asking for it. */
-static struct report *reported(struct command_context *ctx, unsigned what)
-{
-    uint16_t count;
-    const struct scatter_part *parts = scatter_parts(ctx, &count);
-    if (parts) return report_collect(ctx, parts, count);
-    report_ask(ctx, what);
-    return NULL;
-}
-
 /* ---- LATEST, HISTORY, RESET ---- */
 
 void cmd_latency_latest(struct command_context *ctx)
 {
-    struct report *report = reported(ctx, REPORT_LATENCY);
+    struct report *report = report_gather(ctx, REPORT_LATENCY);
     if (!report) return;
     uint64_t events = 0;
     size_t mark = reply_defer(ctx->reply, 0);
@@ -41,7 +31,7 @@ void cmd_latency_latest(struct command_context *ctx)
 
 void cmd_latency_history(struct command_context *ctx)
 {
-    struct report *report = reported(ctx, REPORT_LATENCY);
+    struct report *report = report_gather(ctx, REPORT_LATENCY);
     if (!report) return;
     enum latency_event event = latency_event_named(ctx->argv[2]);
     const struct latency_series *series = event < LATENCY_EVENTS ? &report->latency[event] : NULL;
@@ -136,7 +126,7 @@ static void draw(struct reply *out, const struct latency_series *series, int64_t
 
 void cmd_latency_graph(struct command_context *ctx)
 {
-    struct report *report = reported(ctx, REPORT_LATENCY);
+    struct report *report = report_gather(ctx, REPORT_LATENCY);
     if (!report) return;
     enum latency_event event = latency_event_named(ctx->argv[2]);
     const struct latency_series *series = event < LATENCY_EVENTS ? &report->latency[event] : NULL;
@@ -185,7 +175,7 @@ static const char *const advice[LATENCY_EVENTS] = {
 
 void cmd_latency_doctor(struct command_context *ctx)
 {
-    struct report *report = reported(ctx, REPORT_LATENCY);
+    struct report *report = report_gather(ctx, REPORT_LATENCY);
     if (!report) return;
     char text[2048];
     size_t n = 0;
@@ -255,7 +245,7 @@ static uint64_t reply_command(struct reply *reply, const struct report *report, 
 
 void cmd_latency_histogram(struct command_context *ctx)
 {
-    struct report *report = reported(ctx, REPORT_COMMANDS);
+    struct report *report = report_gather(ctx, REPORT_COMMANDS);
     if (!report) return;
     uint64_t commands = 0;
     size_t mark = reply_defer(ctx->reply, 0);

@@ -91,13 +91,8 @@ static void reply_stats(struct reply *r, const struct memory_figures *m, const s
 
 void cmd_memory_stats(struct command_context *ctx)
 {
-    uint16_t count;
-    const struct scatter_part *parts = scatter_parts(ctx, &count);
-    if (!parts) {
-        report_ask(ctx, 0);
-        return;
-    }
-    struct report *report = report_collect(ctx, parts, count);
+    struct report *report = report_gather(ctx, 0);
+    if (!report) return;
     struct memory_figures figures;
     memory_figures_take(&figures, ctx, report);
     reply_stats(ctx->reply, &figures, report);
@@ -146,14 +141,9 @@ static size_t diagnose(const struct memory_figures *m, const struct report *repo
 
 void cmd_memory_doctor(struct command_context *ctx)
 {
-    uint16_t count;
-    const struct scatter_part *parts = scatter_parts(ctx, &count);
-    if (!parts) {
-        report_ask(ctx, 0);
-        return;
-    }
+    struct report *report = report_gather(ctx, 0);
+    if (!report) return;
     char text[2048];
-    struct report *report = report_collect(ctx, parts, count);
     struct memory_figures figures;
     memory_figures_take(&figures, ctx, report);
     reply_verbatim(ctx->reply, "txt", text, diagnose(&figures, report, text, sizeof text));
@@ -164,13 +154,8 @@ void cmd_memory_doctor(struct command_context *ctx)
 
 void cmd_memory_malloc_stats(struct command_context *ctx)
 {
-    uint16_t count;
-    const struct scatter_part *parts = scatter_parts(ctx, &count);
-    if (!parts) {
-        report_ask(ctx, 0);
-        return;
-    }
-    struct report *report = report_collect(ctx, parts, count);
+    struct report *report = report_gather(ctx, 0);
+    if (!report) return;
     struct reply text;
     char line[192];
     reply_init(&text, 2);

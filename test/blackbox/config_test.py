@@ -14,7 +14,7 @@ import threading
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 sys.path.insert(0, HERE)
-from harness import Skip, Suite, equal, true, wait_until  # noqa: E402
+from harness import Suite, equal, reference, true, wait_until  # noqa: E402
 import server as servers  # noqa: E402
 
 suite = Suite('configuration', args=['--enable-protected-configs', 'yes'])
@@ -35,16 +35,9 @@ WEFT_REFUSES = ('not implemented yet', 'Active defragmentation cannot be enabled
 # Redis applies a floor of its own to the size of a backlog that weft does not have.
 EXCUSED = {'repl-backlog-size'}
 
-_reference = []
 
-
-def reference():
-    if not _reference:
-        path = servers.find_reference()
-        if not path or 'v=8.' not in servers.version(path):
-            raise Skip('no real Redis 8 to compare with')
-        _reference.append(servers.Server(path, args=['--enable-protected-configs', 'yes']))
-    return _reference[0]
+def real():
+    return reference(('--enable-protected-configs', 'yes'), 'v=8.').conn()
 
 
 def rows():
@@ -60,7 +53,7 @@ def pairs(c, *patterns):
 @suite.test
 def same_directives(t):
     """Every directive of a real server is here, with its default."""
-    theirs, ours = pairs(reference().conn(), '*'), pairs(t.server.conn(), '*')
+    theirs, ours = pairs(real(), '*'), pairs(t.server.conn(), '*')
     own = {r['name'] for r in rows() if r['group'] == 'weft'}
     equal(sorted(set(theirs) - set(ours)), [], 'missing')
     equal(sorted(set(ours) - set(theirs) - own), [], 'extra')
@@ -71,7 +64,7 @@ def same_directives(t):
 
 @suite.test
 def same_answers_to_every_value(t):
-    a, b = reference().conn(), t.server.conn()
+    a, b = real(), t.server.conn()
     names = sorted(set(pairs(a, '*')) - SKIPPED)
     compared = refused = 0
     problems = []
@@ -95,7 +88,7 @@ def same_answers_to_every_value(t):
 
 @suite.test
 def same_answers_to_odd_requests(t):
-    a, b = reference().conn(), t.server.conn()
+    a, b = real(), t.server.conn()
     before = pairs(b, 'lfu-decay-time')
     for words in (['SET'], ['SET', 'maxmemory'], ['SET', 'maxmemory', '1', 'timeout'], ['SET', 'nosuch', '1'],
                   ['SET', 'NoSuch', '1', 'daemonize', 'yes'], ['SET', 'Daemonize', 'yes'],

@@ -40,6 +40,20 @@ def true(condition, what):
         raise AssertionError(what)
 
 
+_references = {}
+
+
+def reference(args=(), wanted=''):
+    """The real server to compare with, started once; it ends with the process. Skips if there is none, or none whose
+    version line contains `wanted`."""
+    if args not in _references:
+        path = servers.find_reference()
+        if not path or wanted not in servers.version(path):
+            raise Skip('no real server %sto compare with' % ('(%s) ' % wanted if wanted else ''))
+        _references[args] = servers.Server(path, args=args)
+    return _references[args]
+
+
 def wait_until(condition, seconds, what, pause_s=0.02):
     """Polls until the condition holds; fails with `what` after the time."""
     deadline = time.monotonic() + seconds

@@ -14,24 +14,12 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
-import server as servers  # noqa: E402
-from harness import Skip, Suite, equal, true, wait_until  # noqa: E402
+from harness import Suite, equal, reference, true, wait_until  # noqa: E402
 from resp import show  # noqa: E402
 
 suite = Suite('hash and set')
 COMMANDS = 20000
 PIPELINE = 50
-_reference = []
-
-
-def reference():
-    """The real server, started once."""
-    if not _reference:
-        path = servers.find_reference()
-        if not path:
-            raise Skip('no real server to compare with')
-        _reference.append(servers.Server(path))
-    return _reference[0].conn()
 
 
 UNORDERED = {b'SMEMBERS', b'SUNION', b'SINTER', b'SDIFF', b'HKEYS', b'HVALS', b'SRANDMEMBER', b'SPOP'}
@@ -441,7 +429,7 @@ SPOP i2 100
 @suite.test
 def corners(t):
     for resp in (2, 3):
-        real, ours = reference(), t.server.conn()
+        real, ours = reference().conn(), t.server.conn()
         for c in (real, ours):
             c.call('FLUSHALL')
             c.call('HELLO', resp)
@@ -575,7 +563,7 @@ class Lines:
 
 @suite.test
 def random_lines(t):
-    lines, real, ours = Lines(1), reference(), t.server.conn()
+    lines, real, ours = Lines(1), reference().conn(), t.server.conn()
     problems, succeeded = [], set()
     for number in range(0, COMMANDS, PIPELINE):
         if number % 5000 == 0:

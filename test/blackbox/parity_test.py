@@ -10,23 +10,10 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 sys.path.insert(0, os.path.join(HERE, '..', 'tcl'))
-import server as servers  # noqa: E402
-from harness import Skip, Suite, equal, true  # noqa: E402
+from harness import Suite, equal, reference, true  # noqa: E402
 from run import COMMANDS  # noqa: E402  (what issue 2 asks for, as the Tcl suite's runner lists it)
 
 suite = Suite('parity')
-_reference = []
-
-
-def reference():
-    """The real server, started once."""
-    if not _reference:
-        path = servers.find_reference()
-        if not path:
-            raise Skip('no real server to compare with')
-        _reference.append(servers.Server(path))
-    return _reference[0]
-
 
 def both(t):
     return reference().conn(), t.server.conn()
@@ -395,8 +382,4 @@ def monitor_lines(t):
 
 
 if __name__ == '__main__':
-    try:
-        suite.main()
-    finally:
-        for s in _reference:
-            s.kill()
+    suite.main()

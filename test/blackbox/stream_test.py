@@ -4,28 +4,13 @@ the same stream; what a stream is to OBJECT, TYPE, COPY, RENAME and EXPIRE; XADD
 """
 import os
 import random
-import subprocess
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
-import server as servers  # noqa: E402
-from harness import Skip, Suite, equal, true  # noqa: E402
+from harness import Suite, equal, reference, true  # noqa: E402
 
 suite = Suite('stream', ['--enable-debug-command', 'yes'])
-_peer = []
-
-
-def redis():
-    if not _peer:
-        got = subprocess.run(['sh', os.path.join(servers.ROOT, 'tools', 'peers.sh'), 'redis8'],
-                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        _peer.append(servers.Server(got.stdout.decode().strip(), args=['--enable-debug-command', 'yes'])
-                     if got.returncode == 0 else None)
-    if _peer[0] is None:
-        raise Skip('no redis8')
-    return _peer[0].conn()
-
 
 def both(weft, peer, command):
     """One command for both; returns weft's reply, kind and value."""
@@ -120,7 +105,7 @@ class Maker:
 @suite.test
 def random_commands(t):
     weft = t.server.conn()
-    peer = redis()
+    peer = reference().conn()
     for seed, longest, steps in ((1, 6, 3000), (2, 20, 1500), (3, 3, 2500)):
         make = Maker(seed, longest)
         for conn in (weft, peer):
@@ -141,7 +126,7 @@ def random_commands(t):
 def long_entries(t):
     """Entries about as long as a chunk, and longer."""
     weft = t.server.conn()
-    peer = redis()
+    peer = reference().conn()
     r = random.Random(4)
     for conn in (weft, peer):
         conn('DEL', b's')
@@ -158,7 +143,7 @@ def long_entries(t):
 def approximately(t):
     """Trimming with '~' of a stream that has lost nothing otherwise: whole chunks, as Redis's nodes."""
     weft = t.server.conn()
-    peer = redis()
+    peer = reference().conn()
     r = random.Random(9)
     for conn in (weft, peer):
         conn('DEL', b's')
@@ -179,7 +164,7 @@ def approximately(t):
 @suite.test
 def as_a_key(t):
     weft = t.server.conn()
-    peer = redis()
+    peer = reference().conn()
     both(weft, peer, [b'FLUSHALL'])
     for size in (3, 1000):
         for command in [[b'XADD', b'{t}s', b'%d-0' % (i + 1), b'f', b'v%d' % i] for i in range(size)]:
@@ -203,7 +188,7 @@ def as_a_key(t):
 @suite.test
 def last_ids(t):
     weft = t.server.conn()
-    peer = redis()
+    peer = reference().conn()
     top = b'18446744073709551615'
     for ids in ([top + b'-' + top, b'*'], [top + b'-1', top + b'-*', top + b'-' + top, top + b'-*'],
                 [b'5-' + top, b'5-*', b'6-*'], [b'0-*', b'0-*', b'0-1', b'0-3']):

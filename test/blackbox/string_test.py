@@ -10,25 +10,13 @@ import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
-import server as servers  # noqa: E402
-from harness import Skip, Suite, equal, true  # noqa: E402
+from harness import Suite, equal, reference, true  # noqa: E402
 import resp  # noqa: E402
 from resp import show  # noqa: E402
 
 suite = Suite('string')
 COMMANDS = 20000
 PIPELINE = 50
-_reference = []
-
-
-def reference():
-    """The real server, started once."""
-    if not _reference:
-        path = servers.find_reference()
-        if not path:
-            raise Skip('no real server to compare with')
-        _reference.append(servers.Server(path))
-    return _reference[0].conn()
 
 
 class Lines:
@@ -164,7 +152,7 @@ class Lines:
 
 def compare(t, lines):
     """Both servers run the lines; every difference counts, the first ones are shown."""
-    real, ours = reference(), t.server.conn()
+    real, ours = reference().conn(), t.server.conn()
     problems, succeeded, done = [], set(), []
     for number in range(0, COMMANDS, PIPELINE):
         if number % 5000 == 0:
@@ -198,7 +186,7 @@ def random_bits(t):
 
 
 def same(t, lines):
-    real, ours = reference(), t.server.conn()
+    real, ours = reference().conn(), t.server.conn()
     for version in (2, 3):
         for c in (real, ours):
             c.call('HELLO', version)
