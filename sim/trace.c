@@ -17,7 +17,7 @@
 #define TURN_MERGED_US  1000 /* turns that touch become one event up to this length */
 #define HISTOGRAM       256
 #define FAULT_NAMES_MAX 256
-#define FAULTS_RARE_MAX 2000 /* of one name; what comes after is dense */
+#define RARE_BYTES      160 /* about what a rare event takes: how many of one sort may be rare follows from it */
 
 enum kind {
     WORLD,
@@ -83,7 +83,9 @@ struct trace {
     int64_t bucket_us; /* the histogram's width; doubles when the run has got longer */
     uint32_t histogram[SERIES_COUNT][HISTOGRAM];
     uint64_t idle_turns, outside; /* not written: turns with nothing to do; dense events outside the window */
-    bool incomplete;              /* memory for something was refused: counted as a loss, too */
+    uint32_t rare_max;            /* of one sort; what comes after is dense */
+    uint32_t logs;
+    bool incomplete; /* memory for something was refused: counted as a loss, too */
     struct trace_line line;
 };
 
@@ -94,8 +96,8 @@ struct trace *trace_open(const struct trace_options *options, int *error)
         *error = -ENOMEM;
         return NULL;
     }
-    t->store =
-        trace_store_open(options->path, options->limit_bytes ? options->limit_bytes : LIMIT_BYTES, error);
+    size_t limit_bytes = options->limit_bytes ? options->limit_bytes : LIMIT_BYTES;
+    t->store = trace_store_open(options->path, limit_bytes, error);
     if (!t->store) {
         free(t);
         return NULL;
@@ -103,6 +105,7 @@ struct trace *trace_open(const struct trace_options *options, int *error)
     t->from_us = options->from_us;
     t->until_us = options->until_us ? options->until_us : INT64_MAX;
     t->bucket_us = 1000;
+    t->rare_max = (uint32_t)(limit_bytes / 4 / RARE_BYTES / 32) + 1; /* so 32 sorts fill the ring */
     return t;
 }
 
@@ -346,11 +349,13 @@ void trace_reshard(struct trace *t, int64_t now_us, int node, const char *phase,
 
 void trace_log(struct trace *t, int64_t now_us, int node, int level, const char *sentence)
 {
+    enum trace_class where = t->logs++ < 4 * t->rare_max ? TRACE_RARE : TRACE_DENSE;
+    if (where == TRACE_DENSE && !in_window(t, now_us)) return;
     struct trace_line *line = begin_at(t, LOG, now_us);
     trace_line_index(line, "n", node);
     trace_line_i64(line, "l", level);
     trace_line_sentence(line, "x", sentence);
-    add(t, LOG, TRACE_RARE, now_us);
+    add(t, LOG, where, now_us);
 }
 
 /* ---- clients ---- */
@@ -450,7 +455,7 @@ static enum trace_class fault_class(struct trace *t, const char *name)
     for (int i = 0; i < FAULT_NAMES_MAX; i++) {
         struct fault_name *f = &t->faults[i];
         if (!f->name && !(f->name = strdup(name))) return TRACE_DENSE;
-        if (strcmp(f->name, name) == 0) return f->seen++ < FAULTS_RARE_MAX ? TRACE_RARE : TRACE_DENSE;
+        if (strcmp(f->name, name) == 0) return f->seen++ < t->rare_max ? TRACE_RARE : TRACE_DENSE;
     }
     return TRACE_DENSE;
 }

@@ -47,6 +47,7 @@ SUITES = [
     ('mutants', 300, ['test/counted.py', 'test/mutants_test.py'], False),
     ('hash-set', 300, ['test/blackbox/hash_set_test.py', '--server', '{server}', '--shards', '2'], False),
     ('string', 300, ['test/blackbox/string_test.py', '--server', '{server}', '--shards', '2'], False),
+    ('trace-page', 600, ['test/sim/trace_page_test.py'], False),
     ('spin', 300, ['test/spin/run.py'], False),
     ('parity', 200, ['test/blackbox/parity_test.py', '--server', '{server}'], False),
     ('server-commands-1', 300, ['test/blackbox/server_commands_test.py', '--server', '{server}', '--shards', '1'], False),

@@ -1,6 +1,6 @@
 // The list of events: filtered, and only the rows in sight exist. It follows the cursor until one scrolls it.
 const ROW = 21;
-const list = { shown: [], groups: new Set(['client', 'data', 'messages', 'faults', 'nodes', 'findings']), text: '', rows: [], own: false };
+const list = { shown: [], groups: new Set(['client', 'data', 'messages', 'faults', 'nodes', 'findings']), text: '', rows: [], ownTop: 0 };
 
 const textOf = (e) => e.text || (e.text = (KINDS[e.k].name + ' ' + eventText(e)).toLowerCase());
 
@@ -51,8 +51,8 @@ function drawList() {
     if (view.follow) {
         const y = current * ROW;
         if (y < box.scrollTop + ROW || y > box.scrollTop + height - 2 * ROW) {
-            list.own = true;
             box.scrollTop = y - height * 0.45;
+            list.ownTop = box.scrollTop;
         }
     }
     const first = Math.max(0, Math.floor(box.scrollTop / ROW) - 3), count = Math.min(list.shown.length - first, Math.ceil(height / ROW) + 7);
@@ -117,8 +117,8 @@ function startList() {
         timer = setTimeout(() => { list.text = $('filter').value; refilter(); }, 120);
     });
     box.addEventListener('scroll', () => {
-        if (!list.own) view.follow = false;
-        list.own = false;
+        if (Math.abs(box.scrollTop - list.ownTop) > 1) view.follow = false;
+        list.ownTop = box.scrollTop;
         redraw('list');
     });
     part('list', drawList);
