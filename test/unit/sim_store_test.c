@@ -773,7 +773,9 @@ static uint64_t busy_run(uint64_t seed, uint32_t rate, int *ok, uint64_t *total)
     io_sim_fault_set_value(k->s.world, IO_SIM_STORE_ERROR_429, 1); /* those that last */
     io_sim_fault_set_value(k->s.world, IO_SIM_STORE_EXPIRED_CREDENTIALS, 200000);
     io_sim_fault_set_value(k->s.world, IO_SIM_STORE_BUCKET_GONE, 200000);
-    io_sim_fault_set(k->s.world, IO_SIM_STORE_ERROR_429, rate / 5);
+    io_sim_fault_set(k->s.world, IO_SIM_STORE_ERROR_429, rate / 20);
+    io_sim_fault_set(k->s.world, IO_SIM_STORE_EXPIRED_CREDENTIALS, rate / 10);
+    io_sim_fault_set(k->s.world, IO_SIM_STORE_BUCKET_GONE, rate / 10);
     for (int i = 0; i < 200; i++) {
         char key[20], id[32] = "1", target[60];
         snprintf(key, sizeof(key), "key%d", i % 17);
