@@ -228,7 +228,7 @@ static int watch_find(const struct scan_watches *watches, uint64_t cursor, struc
     return -1;
 }
 
-static bool read_cursor(struct slice text, uint64_t *cursor)
+bool read_cursor(struct slice text, uint64_t *cursor)
 {
     char copy[24], *end;
     int64_t number;
@@ -269,6 +269,9 @@ bool read_element_scan(struct model_context *c, enum model_type type, struct sca
             if (arg_int64(c, i + 1, &count, reply) && count < 1) *reply = want_syntax_error(c);
         } else if (more && arg_is(c, i, "MATCH")) {
             options->pattern = arg(c, i + 1);
+        } else if (arg_is(c, i, "NOVALUES") && type == MODEL_HASH) {
+            options->no_values = true;
+            i--;
         } else if (arg_is(c, i, "NOVALUES")) {
             *reply = want_error(c, "ERR NOVALUES option can only be used in HSCAN");
         } else {
@@ -276,6 +279,14 @@ bool read_element_scan(struct model_context *c, enum model_type type, struct sca
         }
     }
     return *reply == NULL;
+}
+
+/* In ZSCAN a listpack shows a score as ZSCORE does, a skip list with 17 digits at most. */
+static bool is_scanned_score(struct model_context *c, double score, const struct value *got)
+{
+    struct slice digits = text_printf(c, "%.17Lg", (long double)score);
+    if (got->kind == VALUE_BULK && slice_equal(got->text, digits)) return true;
+    return model_matches(want_score_text(c, score), got);
 }
 
 static bool pattern_takes(struct slice pattern, struct slice member)
@@ -299,7 +310,7 @@ static const char *judge_told(struct model_context *c, const struct value *told,
         size_t at = find_sorted(members, count, member, &found);
         if (!found) return about(c, "is no member", member);
         if (!pattern_takes(pattern, member)) return about(c, "is not what MATCH says", member);
-        if (scores && !model_matches(want_score_text(c, scores[at]), &told->items[i + 1]))
+        if (scores && !is_scanned_score(c, scores[at], &told->items[i + 1]))
             return about(c, "has another score", member);
     }
     return NULL;

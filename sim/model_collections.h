@@ -176,10 +176,14 @@ const char *judge_some(struct model_context *c, const struct value *got, const s
 /* A reply that is such a whole: unordered members in a set (RESP3) or array. */
 const struct value *reply_members(struct model_context *c, const struct slice *members, size_t count);
 
-/* SSCAN and ZSCAN: reads the options; false: *reply is the answer already. */
+/* The cursor of SCAN and its like: an unsigned number, spelt as Redis takes it. */
+bool read_cursor(struct slice text, uint64_t *cursor);
+
+/* SSCAN, HSCAN and ZSCAN: reads the options; false: *reply is the answer already. */
 struct scan_options {
     uint64_t cursor;
     struct slice pattern; /* "*" if none was given */
+    bool no_values;       /* HSCAN */
 };
 bool read_element_scan(struct model_context *c, enum model_type type, struct scan_options *options,
                        struct model_object **object, const struct value **reply);

@@ -15,23 +15,34 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* strtod() wants a NUL; no number that matters is longer than this. */
-#define TEXT_MAX 511
+#include "base/check.h"
 
 static bool is_space(char c)
 {
     return isspace((unsigned char)c) != 0;
 }
 
-bool model_score_parse(const char *text, size_t len, double *out)
+/* strtod() over the first `len` bytes, of which none is NUL; *read: how many of them it took. */
+static double read_number(const char *text, size_t len, size_t *read)
 {
-    char copy[TEXT_MAX + 1], *end;
-    if (len == 0 || len > TEXT_MAX || is_space(text[0])) return false;
+    char small[128], *end;
+    char *copy = len < sizeof(small) ? small : malloc(len + 1);
+    CHECK(copy != NULL);
     memcpy(copy, text, len);
     copy[len] = 0;
     errno = 0;
     double value = strtod(copy, &end);
-    if ((size_t)(end - copy) != len || isnan(value)) return false;
+    *read = (size_t)(end - copy);
+    if (copy != small) free(copy);
+    return value;
+}
+
+bool model_score_parse(const char *text, size_t len, double *out)
+{
+    size_t read;
+    if (len == 0 || is_space(text[0]) || memchr(text, 0, len)) return false;
+    double value = read_number(text, len, &read);
+    if (read != len || isnan(value)) return false;
     if (errno == ERANGE && (isinf(value) || value == 0)) return false;
     *out = value;
     return true;
@@ -39,17 +50,15 @@ bool model_score_parse(const char *text, size_t len, double *out)
 
 bool model_bound_parse(const char *text, size_t len, double *out)
 {
-    char copy[TEXT_MAX + 1], *end;
-    if (len > TEXT_MAX) return false;
-    memcpy(copy, text, len);
-    copy[len] = 0;
+    const char *nul = len ? memchr(text, 0, len) : NULL;
+    if (nul) len = (size_t)(nul - text);
     *out = 0;
-    if (copy[0] == 0) return true;
-    size_t sign = copy[0] == '-' || copy[0] == '+';
-    if (is_space(copy[0]) || (copy[sign] == '0' && tolower((unsigned char)copy[sign + 1]) == 'x'))
-        return false;
-    double value = strtod(copy, &end);
-    if (*end != 0 || isnan(value)) return false;
+    if (len == 0) return true;
+    size_t sign = text[0] == '-' || text[0] == '+', read;
+    if (is_space(text[0])) return false;
+    if (len > sign + 1 && text[sign] == '0' && tolower((unsigned char)text[sign + 1]) == 'x') return false;
+    double value = read_number(text, len, &read);
+    if (read != len || isnan(value)) return false;
     *out = value;
     return true;
 }

@@ -6,7 +6,7 @@
  * not above its upper one. Two things Redis leaves open:
  *   1. Ranges by bytes over different scores. A listpack is walked as above; what a skip list finds hangs on
  * chance. Where the bounds do not cut the order in one place each, and the set may be a skip list, any
- * members will do.
+ * members will do; what such a ZREMRANGEBYLEX or ZRANGESTORE did is then a guess that has the right count.
  *   2. A negative offset gives nothing from a listpack, but counts from the far end of the range in a skip
  * list. Where the set may be a skip list, either will do. */
 #include "sim/model_collections.h"
@@ -176,6 +176,32 @@ static struct selection select_items(struct model_context *c, const struct model
     return s;
 }
 
+/* Ranges by bytes that Redis leaves to chance. */
+static bool is_chance(struct model_context *c, const struct model_zset *zset, const struct range *range)
+{
+    return range->by == BY_LEX && model_zset_may_be_skiplist(c->model, zset) && !cuts_cleanly(zset, range);
+}
+
+/* A range that has as many items as the reply says, if there may be one: wherever an item is within the
+ * bounds it may begin. Otherwise the plain one. */
+static struct selection guess_items(struct model_context *c, const struct model_zset *zset,
+                                    const struct range *range)
+{
+    struct selection plain = select_items(c, zset, range);
+    if (!c->reply || c->reply->kind != VALUE_INTEGER || c->reply->integer == (int64_t)plain.count)
+        return plain;
+    struct selection s = {.at = value_alloc(&c->model->arena, (zset->count + 1) * sizeof(size_t))};
+    for (size_t begin = 0; begin < zset->count; begin++) {
+        s.count = 0;
+        select_run(zset, range, begin, &s);
+        while (s.count > (uint64_t)c->reply->integer && (range->limit >= 0 || range->offset > 0)) s.count--;
+        if (s.count == (uint64_t)c->reply->integer) return s;
+    }
+    if (c->reply->integer != 0) return plain;
+    s.count = 0;
+    return s;
+}
+
 /* ---------------------------------------------------------------- the family of ZRANGE */
 
 static const struct value *read_range(struct model_context *c, struct range *range, size_t key_at, bool store)
@@ -332,8 +358,10 @@ static const struct value *count_range(struct model_context *c, enum range_by by
     if (!object) return want_integer(c, 0);
     struct model_zset *zset = as_zset(object);
     struct selection s = select_items(c, zset, &range);
-    if (!remove && by == BY_LEX && model_zset_may_be_skiplist(c->model, zset) && !cuts_cleanly(zset, &range))
-        return want_between(c, 0, (int64_t)zset->count);
+    if (is_chance(c, zset, &range)) {
+        if (!remove) return want_between(c, 0, (int64_t)zset->count);
+        s = guess_items(c, zset, &range);
+    }
     for (size_t i = s.count; remove && i-- > 0;) model_zset_remove(zset, s.at[i]);
     if (remove && s.count) settle_emptied(c, arg(c, 1), zset->count == 0);
     return want_integer(c, (int64_t)s.count);
