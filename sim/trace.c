@@ -60,6 +60,7 @@ struct flight { /* one ring's messages */
         const char *kind;
     } messages[FLIGHT_MAX];
     uint32_t first, count;
+    uint32_t sent, taken; /* since the node began */
 };
 
 struct node_trace {
@@ -245,6 +246,7 @@ void trace_sent(struct trace *t, int64_t now_us, int node, int from, int to, int
     uint32_t at = (flight->first + flight->count++) % FLIGHT_MAX;
     flight->messages[at].sent_us = now_us;
     flight->messages[at].kind = kind;
+    flight->sent++;
 }
 
 /* The oldest message of a ring; taken_us -1: it is lost. */
@@ -272,10 +274,18 @@ void trace_taken(struct trace *t, int64_t now_us, int node, int from, int to, in
     struct flight *flight = flight_of(t, node, from, to, lane);
     if (!flight || (t->incomplete && !flight->count)) return;
     CHECK(flight->count); /* else the simulator and the rings do not agree */
+    flight->taken++;
     message_end(t, now_us, node, from, to, lane);
 }
 
-/* A node's unfinished turns and messages end; `free_it`: and its memory. */
+void trace_mail_counts(struct trace *t, int node, int from, int to, int lane, uint32_t *sent, uint32_t *taken)
+{
+    struct flight *flight = flight_of(t, node, from, to, lane);
+    *sent = flight ? flight->sent : 0;
+    *taken = flight ? flight->taken : 0;
+}
+
+/* A node's unfinished turns and messages end, counts begin anew; `free_it`: its memory goes, too. */
 static void node_end(struct trace *t, int node, bool free_it)
 {
     if (!t->nodes[node]) return;
@@ -285,6 +295,7 @@ static void node_end(struct trace *t, int node, bool free_it)
             for (int lane = 0; lane < LANES; lane++) {
                 struct flight *flight = t->nodes[node]->flights[from][to][lane];
                 while (flight && flight->count) message_end(t, -1, node, from, to, lane);
+                if (flight) flight->sent = flight->taken = 0;
                 if (free_it) free(flight);
             }
         }
@@ -441,7 +452,10 @@ void trace_key(struct trace *t, int64_t now_us, int node, int shard, int db, str
     trace_line_i64(line, "d", db);
     trace_line_text(line, "key", key, TRACE_TEXT_MAX);
     trace_line_sentence(line, "y", type);
-    trace_line_text(line, "v", value, TRACE_VALUE_MAX);
+    if (strcmp(type, "string") == 0)
+        trace_line_text(line, "v", value, TRACE_VALUE_MAX);
+    else
+        trace_line_shown(line, "v", value, TRACE_VALUE_MAX);
     if (ttl_ms >= 0) trace_line_i64(line, "x", ttl_ms);
     if (*cause) trace_line_sentence(line, "w", cause);
     add(t, KEY, TRACE_DENSE, now_us);

@@ -81,9 +81,13 @@ void trace_turn(struct trace *trace, int64_t now_us, int node, int shard, int64_
                 int messages);
 /* A message enters the ring (node, from, to, lane) / the receiver has taken the oldest of that ring. `lane`
  * is enum lane of shard/node.h: 0 data, 1 control. `kind` is a literal: the pointer is kept. The event is
- * written when the message is taken, or is lost because the node crashes. */
+ * written when the message is taken, or is lost because the node crashes. sim/trace_mail.h does this after
+ * each turn. */
 void trace_sent(struct trace *trace, int64_t now_us, int node, int from, int to, int lane, const char *kind);
 void trace_taken(struct trace *trace, int64_t now_us, int node, int from, int to, int lane);
+/* How many of them there were in that ring since the node began. */
+void trace_mail_counts(struct trace *trace, int node, int from, int to, int lane, uint32_t *sent,
+                       uint32_t *taken);
 /* A message whose fate is known when it is sent (between nodes, say): taken_us -1: lost, and why. */
 void trace_packet(struct trace *trace, int64_t sent_us, int64_t taken_us, int from_node, int to_node,
                   const char *kind, size_t bytes, const char *fate);
@@ -104,9 +108,10 @@ void trace_push(struct trace *trace, int64_t now_us, int client, const char *res
 void trace_applied(struct trace *trace, int64_t now_us, int node, int shard, int db, int client, uint64_t op,
                    const struct slice *argv, size_t argc, const char *resp, size_t len);
 /* After trace_applied(), for each key that the command named, read or wrote: what the key is now. `type` is
- * "string", "list" ... or "none" when there is no such key; `value` is text for people ("a b c"; only its
- * first TRACE_VALUE_MAX bytes are looked at). `ttl_ms`: what is left, -1: no TTL. `cause`: "" for the command
- * before it, or why a key changed without one ("expired", "evicted", "flushed"). */
+ * "string", "list" ... or "none" when there is no such key; `value`: of a string its bytes, of the others
+ * text for people ("a b c"), taken as it is; only the first TRACE_VALUE_MAX bytes are looked at. `ttl_ms`:
+ * what is left, -1: no TTL. `cause`: "" for the command before it, or why a key changed without one
+ * ("expired", "evicted", "flushed"). sim/trace_model.h does this for the keys of a model. */
 void trace_key(struct trace *trace, int64_t now_us, int node, int shard, int db, struct slice key,
                const char *type, struct slice value, int64_t ttl_ms, const char *cause);
 #define TRACE_VALUE_MAX 160

@@ -169,25 +169,24 @@ void trace_line_text(struct trace_line *line, const char *name, struct slice tex
     put_literal(line, "\"");
 }
 
-void trace_line_sentence(struct trace_line *line, const char *name, const char *sentence)
+void trace_line_shown(struct trace_line *line, const char *name, struct slice text, size_t max)
 {
-    size_t len = strlen(sentence), i = 0, end = len < TRACE_SENTENCE_MAX ? len : TRACE_SENTENCE_MAX;
+    size_t i = 0, end = text.len < max ? text.len : max;
     put_name(line, name);
     put_literal(line, "\"");
     while (i < end) {
-        size_t took = sentence[i] == '\n' ? 0 : character(sentence + i, len - i);
-        if (sentence[i] == '\n') {
-            put_json(line, '\n');
-            took = 1;
-        } else if (took) {
-            for (size_t j = 0; j < took; j++) put_json(line, sentence[i + j]);
-        } else {
-            took = put_shown(line, sentence + i, len - i, false);
-        }
-        i += took;
+        const char *at = text.ptr + i;
+        size_t took = *at == '\n' ? 1 : character(at, text.len - i);
+        for (size_t j = 0; j < took; j++) put_json(line, at[j]);
+        i += took ? took : put_shown(line, at, text.len - i, false);
     }
-    if (i < len) put_rest(line, len - i);
+    if (i < text.len) put_rest(line, text.len - i);
     put_literal(line, "\"");
+}
+
+void trace_line_sentence(struct trace_line *line, const char *name, const char *sentence)
+{
+    trace_line_shown(line, name, (struct slice){sentence, strlen(sentence)}, TRACE_SENTENCE_MAX);
 }
 
 void trace_line_argv(struct trace_line *line, const char *name, const struct slice *argv, size_t argc)

@@ -38,7 +38,10 @@ void trace_line_index(struct trace_line *line, const char *name, int value); /* 
 void trace_line_bool(struct trace_line *line, const char *name, bool value);
 /* Text that may be anything; at most `max` bytes of it, then how many more there were. */
 void trace_line_text(struct trace_line *line, const char *name, struct slice text, size_t max);
-/* A sentence of our own: line breaks stay what they are, at most TRACE_SENTENCE_MAX bytes. */
+/* Text that is in display form already, at most `max` bytes of it: backslashes and line breaks stay what they
+ * are. */
+void trace_line_shown(struct trace_line *line, const char *name, struct slice text, size_t max);
+/* A sentence of our own, likewise: at most TRACE_SENTENCE_MAX bytes. */
 void trace_line_sentence(struct trace_line *line, const char *name, const char *sentence);
 /* A command as one would type it into redis-cli, at most TRACE_ARGV_BYTES of it. */
 void trace_line_argv(struct trace_line *line, const char *name, const struct slice *argv, size_t argc);
