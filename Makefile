@@ -25,7 +25,7 @@ CFLAGS  := -std=gnu17 $(WARN) $(ARCH) $(CFLAGS.$(MODE)) $(EXTRA_CFLAGS)
 LDFLAGS := $(filter -fsanitize=%,$(CFLAGS.$(MODE)))
 LDLIBS  := -luring -lxxhash -lm -lpthread
 
-MAINS   := src/server/main.c
+MAINS   := src/server/main.c src/maelstrom/main.c
 SRC     := $(filter-out $(MAINS),$(wildcard src/*/*.c)) build/gen/command_table.c build/gen/config_table.c
 OBJ     := $(SRC:%.c=$(OUT)/%.o)
 LIB     := $(OUT)/libweft.a
@@ -34,18 +34,26 @@ UNIT    := $(patsubst test/unit/%.c,$(OUT)/test/unit/%,$(wildcard test/unit/*_te
 .PHONY: all run test spin debug asan tsan fuzz unit bench mutants mutants-mechanical tidy format install deps deps-test clean help
 .SECONDARY:
 
-all: deps build/weft-server build/weft-bench build/weft-sim
+all: deps build/weft-server build/weft-bench build/weft-maelstrom build/weft-sim
 debug asan tsan: ; $(MAKE) MODE=$@ server unit
 server: $(OUT)/weft-server
 unit: $(UNIT)
 
 build/weft-server: build/release/weft-server ; ln -sf release/weft-server $@
 build/weft-bench: build/release/weft-bench ; ln -sf release/weft-bench $@
+build/weft-maelstrom: build/release/weft-maelstrom ; ln -sf release/weft-maelstrom $@
+build/history-check: build/release/history-check ; ln -sf release/history-check $@
 
 $(OUT)/weft-server: $(OUT)/src/server/main.o $(LIB)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 $(OUT)/weft-bench: $(patsubst %.c,$(OUT)/%.o,$(wildcard bench/*.c)) $(LIB)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+# The node as Maelstrom drives it, and the checkers of histories as a program.
+$(OUT)/weft-maelstrom: $(OUT)/src/maelstrom/main.o $(LIB)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -ljansson $(LDLIBS)
+$(OUT)/history-check: $(OUT)/sim/history_main.o $(OUT)/sim/linear.o $(OUT)/sim/elle.o $(LIB)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -ljansson $(LDLIBS)
+$(OUT)/test/unit/maelstrom_%: LDLIBS += -ljansson
 # The simulator: all of sim/ but the mains of its tools.
 SIMOBJ  := $(patsubst %.c,$(OUT)/%.o,$(filter-out sim/main.c %_main.c,$(wildcard sim/*.c)))
 SIMLIB  := $(OUT)/libweft-sim.a
@@ -92,7 +100,7 @@ run: all
 # Promela models of what threads share, and the bugs that they must find.
 spin: deps-test ; $(PY) test/spin/run.py
 
-test: deps-test all
+test: deps-test all build/history-check
 	$(MAKE) unit
 	$(PY) test/run.py
 

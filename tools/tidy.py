@@ -30,13 +30,13 @@ ALLOW = 'tools/tidy_allow.txt'
 OBJECTS = os.environ.get('WEFT_OBJECTS', 'build/release')
 
 LAYERS = ('base io resp config stamp types crdt store command script session log archive shard cluster telemetry '
-          'server').split()
+          'server maelstrom').split()
 GENERATED = ('command_handlers.h',)
 PURE_HEADERS = set('''
     assert.h ctype.h errno.h float.h inttypes.h limits.h math.h stdalign.h stdarg.h stdatomic.h stdbool.h stddef.h
     stdint.h stdio.h stdlib.h string.h strings.h
     emmintrin.h immintrin.h nmmintrin.h smmintrin.h tmmintrin.h arm_neon.h
-    sanitizer/asan_interface.h xxhash.h
+    sanitizer/asan_interface.h xxhash.h jansson.h
 '''.split())
 PURE_SYMBOLS = set('''
     malloc calloc realloc free aligned_alloc
@@ -52,7 +52,7 @@ PURE_SYMBOLS = set('''
     __isoc23_strtoull _GLOBAL_OFFSET_TABLE_
     __memcpy_chk __memmove_chk __memset_chk __snprintf_chk __vsnprintf_chk __strcpy_chk __strcat_chk __vasprintf_chk
 '''.split())
-PURE_PREFIXES = ('XXH', '__atomic_', '__popcount', '__clz', '__ctz', '__mul', '__div', '__udiv', '__umod', '__float',
+PURE_PREFIXES = ('XXH', 'json_', '__atomic_', '__popcount', '__clz', '__ctz', '__mul', '__div', '__udiv', '__umod', '__float',
                  '__fix', '__ext', '__trunc')
 LINE_MAX = 110        # of C
 SCRIPT_LINE_MAX = 120 # of Python and shell

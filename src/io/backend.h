@@ -2,7 +2,8 @@
  * connection, listener or file belongs to). Only src/io includes this.
  *
  * A backend's own objects begin with the structs below. `ops` is the first member of `struct io`, so
- * forwarding costs one load and one indirect call. A pointer in `struct io_ops` is never NULL.
+ * forwarding costs one load and one indirect call. A pointer in `struct io_ops` is never NULL
+ * where objects of that backend can come to it (io_lines.c has connections and files of another one).
  */
 #ifndef WEFT_IO_BACKEND_H
 #define WEFT_IO_BACKEND_H
