@@ -309,7 +309,7 @@ static void conditions_are_as_the_store_has_them(void **state)
             etag_of(k, "/old", etag);
             snprintf(header, sizeof(header), "%s", cases[i].header);
             if ((at = strstr(header, "ETAG")) != NULL)
-                snprintf(at, 64, "%s%s", etag, strchr(cases[i].header, '"') != NULL ? "\"" : "");
+                snprintf(at, 80, "%s%s", etag, strchr(cases[i].header, '"') != NULL ? "\"" : "");
             strcat(header, "\r\n");
             assert_int_equal(put(k, cases[i].key, "after", header), cases[i].status[s]);
             bool applied = cases[i].status[s] == 200;
