@@ -15,7 +15,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import resp  # noqa: E402
 import server as servers  # noqa: E402
-from harness import Skip, Suite, equal, true, wait_until  # noqa: E402
+from harness import Skip, Suite, equal, reference, true, wait_until  # noqa: E402
 
 suite = Suite('server commands')
 OK = ('+', b'OK')
@@ -536,34 +536,28 @@ def monitor_is_not_for_transactions(t):
 
 @suite.test
 def digest_is_the_same_as_redis(t):
-    path = servers.find_reference()
-    if not path or not t.server.is_weft:
-        raise Skip('no other server to compare with')
-    reference = servers.Server(path)
-    try:
-        pair = (t.server.conn(), reference.conn())
-        for c in pair:
-            for db in (0, 7):
-                c('SELECT', db)
-                for i in range(50):
-                    c('SET', 'str%d' % i, 'v%d' % (i * i))
-                    c('SET', 'int%d' % i, i)
-                c('RPUSH', 'list', *range(1000))
-                c('SADD', 'ints', *range(100))
-                c('SADD', 'words', *['w%d' % i for i in range(300)])
-                c('HSET', 'hash', *[x for i in range(200) for x in ('f%d' % i, 'v%d' % i)])
-                c('HEXPIRE', 'hash', 1000, 'FIELDS', 1, 'f7')
-                c('ZADD', 'zset', *[x for i in range(200) for x in (i / 7 if i % 3 else i * 10 ** (i % 17), 'm%d' % i)])
-                c('EXPIRE', 'list', 1000)
-        for key in ('str7', 'int7', 'list', 'ints', 'words', 'hash', 'zset', 'none'):
-            a, b = [c.call('DEBUG', 'DIGEST-VALUE', key) for c in pair]
-            equal(a, b, key)
-        a, b = [c.call('DEBUG', 'DIGEST') for c in pair]
-        equal(a, b, 'DEBUG DIGEST')
-        pair[0]('SET', 'str7', 'other')
-        true(pair[0].call('DEBUG', 'DIGEST') != a, 'a change changes the digest')
-    finally:
-        reference.stop()
+    need_weft(t)
+    pair = (t.server.conn(), reference().conn())
+    for c in pair:
+        for db in (0, 7):
+            c('SELECT', db)
+            for i in range(50):
+                c('SET', 'str%d' % i, 'v%d' % (i * i))
+                c('SET', 'int%d' % i, i)
+            c('RPUSH', 'list', *range(1000))
+            c('SADD', 'ints', *range(100))
+            c('SADD', 'words', *['w%d' % i for i in range(300)])
+            c('HSET', 'hash', *[x for i in range(200) for x in ('f%d' % i, 'v%d' % i)])
+            c('HEXPIRE', 'hash', 1000, 'FIELDS', 1, 'f7')
+            c('ZADD', 'zset', *[x for i in range(200) for x in (i / 7 if i % 3 else i * 10 ** (i % 17), 'm%d' % i)])
+            c('EXPIRE', 'list', 1000)
+    for key in ('str7', 'int7', 'list', 'ints', 'words', 'hash', 'zset', 'none'):
+        a, b = [c.call('DEBUG', 'DIGEST-VALUE', key) for c in pair]
+        equal(a, b, key)
+    a, b = [c.call('DEBUG', 'DIGEST') for c in pair]
+    equal(a, b, 'DEBUG DIGEST')
+    pair[0]('SET', 'str7', 'other')
+    true(pair[0].call('DEBUG', 'DIGEST') != a, 'a change changes the digest')
 
 
 @suite.test

@@ -71,28 +71,18 @@ def deep_pipeline_without_transaction(t):
 def watch_conflict(t):
     r, other = client(t), client(t)
     r.set('balance', 10)
-    with r.pipeline() as p:
-        p.watch('balance')
-        other.set('balance', 11)
-        p.multi()
-        p.set('balance', 12)
-        try:
-            p.execute()
-            raise AssertionError('WatchError expected')
-        except redis.WatchError:
-            pass
-    equal(r.get('balance'), b'11')
-    # Setting the same value again is a change as well.
-    with r.pipeline() as p:
-        p.watch('balance')
-        other.set('balance', 11)
-        p.multi()
-        p.set('balance', 12)
-        try:
-            p.execute()
-            raise AssertionError('WatchError expected: WATCH is by change, not by value')
-        except redis.WatchError:
-            pass
+    for why in ('another value', 'the same value again: WATCH is by change'):
+        with r.pipeline() as p:
+            p.watch('balance')
+            other.set('balance', 11)
+            p.multi()
+            p.set('balance', 12)
+            try:
+                p.execute()
+                raise AssertionError('WatchError expected, ' + why)
+            except redis.WatchError:
+                pass
+        equal(r.get('balance'), b'11')
 
     def increment(p):
         now = int(p.get('balance'))

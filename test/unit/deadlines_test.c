@@ -56,7 +56,7 @@ static void model_run(uint64_t seed)
     struct prng prng;
     memset(&m, 0, sizeof(m));
     prng_seed(&prng, seed);
-    assert_int_equal(slab_init(&m.slab, &fixture_memory, 8u << 20), 0);
+    assert_int_equal(slab_init(&m.slab, &map_memory, 8u << 20), 0);
     for (uint32_t i = 0; i < THINGS; i++) {
         m.handles[i] = slab_alloc(&m.slab, 8);
         thing_of(&m, i)->number = i;

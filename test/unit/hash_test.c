@@ -109,7 +109,7 @@ static void check_copy(const struct value *hash, const struct twin *twin, struct
 {
     struct slab other;
     struct fixture_value copy;
-    assert_int_equal(slab_init(&other, &fixture_memory, 64u << 20), 0);
+    assert_int_equal(slab_init(&other, &map_memory, 64u << 20), 0);
     fixture_value_init(&copy, &other, HASH_EMPTY_AREA);
     if (prng_below(prng, 2)) {
         slab_inject_failure(&other, 1 + prng_below(prng, 30), false);
@@ -240,7 +240,7 @@ static void model_run(uint64_t seed, int style, const struct hash_config *config
     r->now_ms = 1000000;
     r->twin.encoding = "listpack";
     prng_seed(&r->prng, seed);
-    assert_int_equal(slab_init(&r->slab, &fixture_memory, 256u << 20), 0);
+    assert_int_equal(slab_init(&r->slab, &map_memory, 256u << 20), 0);
     fixture_value_init(&r->hash, &r->slab, HASH_EMPTY_AREA);
     uint32_t growth = 0;
     for (int step = 0; step < steps; step++) {
@@ -312,7 +312,7 @@ static void cost_of_a_million(void **unused)
     struct fixture_value hash;
     bool created;
     char field[32], value[16];
-    assert_int_equal(slab_init(&slab, &fixture_memory, 1u << 30), 0);
+    assert_int_equal(slab_init(&slab, &map_memory, 1u << 30), 0);
     fixture_value_init(&hash, &slab, HASH_EMPTY_AREA);
     for (int i = 0; i < 1000000; i++) {
         struct slice f = {field, (size_t)snprintf(field, sizeof(field), "field:%010d", i)}; /* 16 bytes */

@@ -281,7 +281,7 @@ static void model_run(uint64_t seed)
                                 .record_sink = apply,
                                 .record_sink_context = w};
     w->partition = aligned_alloc(64, (sizeof *w->partition + 63) / 64 * 64);
-    assert_true(partition_init(w->partition, 0, 16, &fixture_memory, 256u << 20));
+    assert_true(partition_init(w->partition, 0, 16, &map_memory, 256u << 20));
     partition_hold(w->partition, &w->env);
     for (int i = 0; i < 30000; i++) {
         step(w);

@@ -3,31 +3,15 @@
 #ifndef WEFT_TEST_ORDERED_UTIL_H
 #define WEFT_TEST_ORDERED_UTIL_H
 
+#include "map_memory.h"
 #include "base/check.h"
 #include "base/prng.h"
-#include "base/slab.h"
 #include "base/slice.h"
 #include "types/value.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <time.h>
-
-static void *map_reserve(size_t len)
-{
-    void *ptr = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    return ptr == MAP_FAILED ? NULL : ptr;
-}
-static void map_unreserve(void *ptr, size_t len)
-{
-    munmap(ptr, len);
-}
-static void map_decommit(void *ptr, size_t len)
-{
-    CHECK(madvise(ptr, len, MADV_DONTNEED) == 0);
-}
-static const struct slab_memory map_memory = {map_reserve, map_unreserve, map_decommit, NULL};
 
 /* WEFT_SEED, or the clock; WEFT_ROUNDS multiplies the work. */
 static inline uint64_t test_seed(void)

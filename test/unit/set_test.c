@@ -142,7 +142,7 @@ static void check_copy(const struct value *set, const struct twin *twin, struct 
 {
     struct slab other;
     struct fixture_value copy;
-    assert_int_equal(slab_init(&other, &fixture_memory, 64u << 20), 0);
+    assert_int_equal(slab_init(&other, &map_memory, 64u << 20), 0);
     fixture_value_init(&copy, &other, SET_EMPTY_AREA);
     if (prng_below(prng, 2)) {
         slab_inject_failure(&other, 1 + prng_below(prng, 20), false);
@@ -169,7 +169,7 @@ static void model_run(uint64_t seed, int style, const struct set_config *config,
     int failures = 0, target = 0;
     memset(&twin, 0, sizeof(twin));
     prng_seed(&prng, seed);
-    assert_int_equal(slab_init(&slab, &fixture_memory, 256u << 20), 0);
+    assert_int_equal(slab_init(&slab, &map_memory, 256u << 20), 0);
     fixture_value_init(&set, &slab, SET_EMPTY_AREA);
     for (int step = 0; step < steps; step++) {
         if (step % 500 == 0) target = (int)prng_below(&prng, (uint64_t)most);
@@ -246,7 +246,7 @@ static void pop(void **unused)
     struct slab slab;
     struct prng prng;
     prng_seed(&prng, 3);
-    assert_int_equal(slab_init(&slab, &fixture_memory, 64u << 20), 0);
+    assert_int_equal(slab_init(&slab, &map_memory, 64u << 20), 0);
     for (int n = 1; n < 3000; n = n * 3 + 1) {
         struct fixture_value set;
         char text[32];
@@ -275,7 +275,7 @@ static void started_sets(void **unused)
     struct fixture_value set;
     bool added;
     char text[32];
-    assert_int_equal(slab_init(&slab, &fixture_memory, 64u << 20), 0);
+    assert_int_equal(slab_init(&slab, &map_memory, 64u << 20), 0);
     for (int intset = 0; intset < 2; intset++) {
         for (int n = 1; n <= 600; n += 199) {
             fixture_value_init(&set, &slab, SET_EMPTY_AREA);
@@ -304,7 +304,7 @@ static void cost_of_a_million(void **unused)
     struct fixture_value set;
     bool added;
     char text[32];
-    assert_int_equal(slab_init(&slab, &fixture_memory, 1u << 30), 0);
+    assert_int_equal(slab_init(&slab, &map_memory, 1u << 30), 0);
     fixture_value_init(&set, &slab, SET_EMPTY_AREA);
     for (int i = 0; i < 1000000; i++) {
         struct slice member = {text, (size_t)snprintf(text, sizeof(text), "member:%010d", i)}; /* 17 bytes */

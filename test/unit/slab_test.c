@@ -6,29 +6,12 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "base/slab.h"
-#include "base/check.h"
+#include "map_memory.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <time.h>
-
-static void *map_reserve(size_t len)
-{
-    void *ptr = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    return ptr == MAP_FAILED ? NULL : ptr;
-}
-static void map_unreserve(void *ptr, size_t len)
-{
-    munmap(ptr, len);
-}
-static void map_decommit(void *ptr, size_t len)
-{
-    assert_int_equal(madvise(ptr, len, MADV_DONTNEED), 0);
-}
-static const struct slab_memory map_memory = {map_reserve, map_unreserve, map_decommit, NULL};
 
 static uint64_t prng_state;
 static uint64_t prng(void)

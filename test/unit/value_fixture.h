@@ -1,28 +1,12 @@
 /* For tests of collection types: a value whose area is on the heap, unaligned, exactly as long as it says and
- * moved at every resize, so that sanitizers see every slip; memory that fails on demand; a slab over mmap. */
+ * moved at every resize, so that sanitizers see every slip; memory that fails on demand. */
 #ifndef WEFT_TEST_VALUE_FIXTURE_H
 #define WEFT_TEST_VALUE_FIXTURE_H
 
 #include <stdlib.h>
-#include <sys/mman.h>
 
-#include "base/check.h"
+#include "map_memory.h"
 #include "types/value.h"
-
-static void *fixture_reserve(size_t len)
-{
-    void *ptr = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    return ptr == MAP_FAILED ? NULL : ptr;
-}
-static inline void fixture_unreserve(void *ptr, size_t len)
-{
-    munmap(ptr, len);
-}
-static inline void fixture_decommit(void *ptr, size_t len)
-{
-    madvise(ptr, len, MADV_DONTNEED);
-}
-static const struct slab_memory fixture_memory = {fixture_reserve, fixture_unreserve, fixture_decommit, NULL};
 
 struct fixture_value {
     struct value value; /* first */
