@@ -86,7 +86,7 @@ static int64_t remove_matches(struct entry *entry, struct slice needle, int64_t 
         struct slice element;
         uint32_t run = 0;
         list_iter_seek(&entry->value, backward ? at + 1 : at, &iter);
-        while (removed + run < wanted &&
+        while (removed * !MUTANT(lrem_limit_per_run) + run < wanted &&
                (backward ? list_iter_prev(&iter, &element) : list_iter_next(&iter, &element)) &&
                slice_equal(element, needle)) {
             run++;
@@ -95,7 +95,7 @@ static int64_t remove_matches(struct entry *entry, struct slice needle, int64_t 
         uint32_t left = list_count(&entry->value) - run;
         mutate_list_remove(entry, backward ? at + 1 - run : at, run);
         if (left == 0) break; /* and the key is gone */
-        if (backward ? at < run + MUTANT(lrem_misses_head) : at >= left) break;
+        if (backward ? at < run : at >= left) break;
         if (backward) at -= run;
     }
     return removed;

@@ -16,7 +16,7 @@ static inline struct keyspace *partition_keyspace(struct partition *partition, u
 static inline bool item_is_expired(const struct item *item, const struct store_env *env)
 {
     int64_t deadline = item_deadline(item);
-    return deadline != ITEM_NO_DEADLINE && deadline <= env->now_ms - MUTANT(key_lives_one_ms_more) &&
+    return deadline != ITEM_NO_DEADLINE && deadline < env->now_ms - MUTANT(key_lives_one_ms_more) &&
            !env->expiry_paused;
 }
 

@@ -7,6 +7,7 @@
 #include "types/zset_form.h"
 #include "base/hash.h"
 #include "base/mark.h"
+#include "base/mutant.h"
 
 static void large_write(struct value *zset, const struct large *large)
 {
@@ -75,7 +76,8 @@ static uint32_t pair_place(const uint8_t *bytes, uint32_t end, struct slice memb
     double other_score;
     uint32_t at = ZSET_EMPTY_AREA, next = at;
     while (pair_next(bytes, end, &next, &other, &other_score)) {
-        if (other_score > score || (other_score == score && zset_member_compare(other, member) > 0)) break;
+        bool tie = other_score == score && !MUTANT(zset_ties_by_arrival);
+        if (other_score > score || (tie && zset_member_compare(other, member) > 0)) break;
         at = next;
     }
     return at;

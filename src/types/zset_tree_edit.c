@@ -18,7 +18,6 @@
 #include "types/zset_node.h"
 
 #include "base/mark.h"
-#include "base/mutant.h"
 
 /* ---- inner nodes' entries ---- */
 
@@ -542,7 +541,7 @@ bool zset_tree_update(struct zset_tree *tree, struct slab *slab, slab_handle ite
             leaf_take(leaf, at, 1);
             leaf_put(leaf, slab, target, item, bound.order);
         }
-        if (at == 0 || (target == 0 && !MUTANT(zset_first_stale))) refresh_first(slab, &from);
+        if (at == 0 || target == 0) refresh_first(slab, &from);
         return true;
     }
 

@@ -13,7 +13,7 @@
 #ifdef WEFT_MUTANTS
 #define of_normal_build(x) (x)
 #else
-_Static_assert(!MUTANT(lrem_misses_head), "a constant, and false");
+_Static_assert(!MUTANT(lrem_limit_per_run), "a constant, and false");
 
 static bool of_normal_build(bool x)
 {
@@ -43,12 +43,12 @@ static void nothing_in_a_normal_build(void **state)
 static void one_is_chosen_by_name(void **state)
 {
     assert_false(mutant_choose("no such mutant"));
-    assert_false(MUTANT(lrem_misses_head) || MUTANT(lpop_zero_null));
-    assert_true(mutant_choose("lrem_misses_head"));
-    assert_true(MUTANT(lrem_misses_head));
+    assert_false(MUTANT(lrem_limit_per_run) || MUTANT(lpop_zero_null));
+    assert_true(mutant_choose("lrem_limit_per_run"));
+    assert_true(MUTANT(lrem_limit_per_run));
     assert_false(MUTANT(lpop_zero_null));
     assert_true(mutant_choose("lpop_zero_null"));
-    assert_false(MUTANT(lrem_misses_head));
+    assert_false(MUTANT(lrem_limit_per_run));
     assert_true(MUTANT(lpop_zero_null));
     assert_int_equal(4 + !MUTANT(lpop_zero_null), 4);
     assert_false(mutant_choose(""));
