@@ -100,8 +100,10 @@ static enum op_kind kind_of(const struct unit *unit, int i, bool *in_multi)
 static bool is_dropped(const struct client *client, uint64_t unit)
 {
     const uint8_t *set = client->run->options.dropped_units;
-    size_t bit = (size_t)client->index * 4096 + unit;
-    return set && unit < 4096 && set[bit / 8] & 1 << bit % 8;
+    if (client->index >= RUN_CLIENTS_MAX || unit >= RUN_UNITS_MAX) return false;
+    client->run->result.units[client->index] = (uint32_t)unit + 1;
+    size_t bit = (size_t)client->index * RUN_UNITS_MAX + unit;
+    return set && set[bit / 8] & 1 << bit % 8;
 }
 
 static void send_unit(struct client *client)

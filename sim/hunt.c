@@ -19,6 +19,7 @@
 struct told {
     struct run_result result;
     double seconds;
+    bool differs; /* a second run had another hash */
     uint64_t marks[MARKS_MAX];
 };
 
@@ -39,7 +40,7 @@ static void read_marks(uint64_t marks[MARKS_MAX])
 #endif
 }
 
-static const char *replay_line(const struct hunt_options *hunt, uint64_t seed, char *out, size_t size)
+const char *hunt_replay(const struct hunt_options *hunt, uint64_t seed, char *out, size_t size)
 {
     size_t n = (size_t)snprintf(out, size, "weft-sim --seed %" PRIu64, seed);
     for (int i = 1; i < hunt->argc && n < size; i++) {
@@ -83,7 +84,7 @@ static struct trace *open_trace(const struct hunt_options *hunt)
     char replay[1000];
     plan_draw(&plan, &hunt->run.plan);
     trace_world(trace, plan.seed, plan.nodes, plan.shards[0], plan.nodes * (plan.clients + 1),
-                replay_line(hunt, plan.seed, replay, sizeof replay), COMMAND_WEFT_VERSION);
+                hunt_replay(hunt, plan.seed, replay, sizeof replay), COMMAND_WEFT_VERSION);
     plan_describe(&plan, trace_line, &(struct traced){trace});
     return trace;
 }
@@ -109,7 +110,7 @@ static void print_finding(const struct hunt_options *hunt, const struct run_resu
     printf("FAILED    at %.6f virtual s, step %" PRIu64 "\n", (double)finding->at_us / 1e6, finding->step);
     printf("oracle: %s\n", oracle_names[finding->oracle]);
     printf("%s\n", finding->complaint);
-    printf("replay: %s\n", replay_line(hunt, hunt->run.plan.seed, replay, sizeof replay));
+    printf("replay: %s\n", hunt_replay(hunt, hunt->run.plan.seed, replay, sizeof replay));
 }
 
 int hunt_one(const struct hunt_options *hunt)
@@ -166,45 +167,39 @@ struct totals {
     double *ratios;
 };
 
-static pid_t start_child(const struct hunt_options *hunt, uint64_t seed, int *from)
+static pid_t start_child(const struct run_options *options, bool twice, int *from)
 {
     int ends[2];
     CHECK(pipe(ends) == 0);
     fflush(stdout);
     pid_t pid = fork();
     CHECK(pid >= 0);
-    if (pid == 0) {
-        close(ends[0]);
-        struct run_options options = hunt->run;
-        options.plan.seed = seed;
-        struct told *told = calloc(1, sizeof *told);
-        CHECK(told);
-        double start = seconds_now();
-        alarm(300);
-        run_simulation(&options, &told->result);
-        if (hunt->twice && !told->result.finding.found) {
-            struct run_result again;
-            run_simulation(&options, &again);
-            if (again.hash != told->result.hash) {
-                told->result.finding.found = true;
-                snprintf(told->result.finding.complaint, sizeof told->result.finding.complaint,
-                         "determinism: hashes %016" PRIx64 " and %016" PRIx64, told->result.hash, again.hash);
-            }
-        }
-        told->seconds = seconds_now() - start;
-        read_marks(told->marks);
-        const char *at = (const char *)told;
-        for (size_t left = sizeof *told; left;) {
-            ssize_t n = write(ends[1], at, left);
-            if (n <= 0) _exit(3);
-            at += n;
-            left -= (size_t)n;
-        }
-        _exit(0);
+    if (pid > 0) {
+        close(ends[1]);
+        *from = ends[0];
+        return pid;
     }
-    close(ends[1]);
-    *from = ends[0];
-    return pid;
+    close(ends[0]);
+    struct told *told = calloc(1, sizeof *told);
+    CHECK(told);
+    double start = seconds_now();
+    alarm(300);
+    run_simulation(options, &told->result);
+    if (twice && !told->result.finding.found) {
+        struct run_result again;
+        run_simulation(options, &again);
+        told->differs = again.hash != told->result.hash;
+    }
+    told->seconds = seconds_now() - start;
+    read_marks(told->marks);
+    const char *at = (const char *)told;
+    for (size_t left = sizeof *told; left;) {
+        ssize_t n = write(ends[1], at, left);
+        if (n <= 0) _exit(3);
+        at += n;
+        left -= (size_t)n;
+    }
+    _exit(0);
 }
 
 /* False: the child died before it could tell. */
@@ -286,15 +281,18 @@ static void take_job(const struct hunt_options *hunt, struct job *job, struct to
     int status = 0;
     waitpid(job->pid, &status, 0);
     char replay[1000];
-    replay_line(hunt, job->seed, replay, sizeof replay);
+    hunt_replay(hunt, job->seed, replay, sizeof replay);
     if (!heard) {
-        totals->seeds += 0;
         totals->failed++;
         printf("seed %" PRIu64 " FAILED: oracle: %s (signal %d)\n  replay: %s\n", job->seed,
                WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM ? "hang" : "crash",
                WIFSIGNALED(status) ? WTERMSIG(status) : 0, replay);
     } else {
         add(totals, told);
+        if (told->differs) {
+            totals->failed++;
+            printf("seed %" PRIu64 " FAILED: oracle: determinism\n  two runs, two hashes\n  replay: %s\n", job->seed, replay);
+        }
         if (told->result.finding.found) {
             totals->failed++;
             printf("seed %" PRIu64 " FAILED: oracle: %s\n  %s\n  replay: %s\n", job->seed,
@@ -304,6 +302,19 @@ static void take_job(const struct hunt_options *hunt, struct job *job, struct to
     fflush(stdout);
     job->pid = 0;
     free(told);
+}
+
+int hunt_try(const struct run_options *options, struct run_result *result)
+{
+    int from, status;
+    struct told *told = calloc(1, sizeof *told);
+    CHECK(told);
+    pid_t pid = start_child(options, false, &from);
+    bool heard = hear(from, told);
+    waitpid(pid, &status, 0);
+    *result = told->result;
+    free(told);
+    return !heard ? ORACLES : result->finding.found ? (int)result->finding.oracle : -1;
 }
 
 int hunt_many(const struct hunt_options *hunt)
@@ -316,7 +327,9 @@ int hunt_many(const struct hunt_options *hunt)
     for (; seed < last && seconds_now() < end; seed++) {
         if (jobs[next].pid) take_job(hunt, &jobs[next], &totals);
         jobs[next].seed = seed;
-        jobs[next].pid = start_child(hunt, seed, &jobs[next].from);
+        struct run_options options = hunt->run;
+        options.plan.seed = seed;
+        jobs[next].pid = start_child(&options, hunt->twice, &jobs[next].from);
         next = (next + 1) % limit;
     }
     for (int i = 0; i < limit; i++)

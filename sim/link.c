@@ -15,6 +15,7 @@
 
 #include "base/hash.h"
 #include "sim/model.h"
+#include "sim/trace_model.h"
 #include "sim/value.h"
 
 struct link *link_create(struct run *run, struct process *process, int client)
@@ -74,6 +75,7 @@ struct op *link_add(struct run *run, struct link *link, enum op_kind kind, enum 
     }
     op->argc = argc;
     op->number = ++run->op_count;
+    op->index = link->count;
     op->kind = kind;
     op->family = family;
     op->sent_us = run_now_us(run);
@@ -180,9 +182,7 @@ static struct op *match(struct run *run, struct link *link, const struct executi
 static int db_at(const struct link *link, const struct op *op)
 {
     if (!link->has_selected) return 0;
-    size_t i = link->count;
-    while (i > 0 && link->ops[i - 1] != op) i--;
-    for (i--; i-- > 0;) {
+    for (size_t i = op->index; i-- > 0;) {
         const struct op *earlier = link->ops[i];
         if (!earlier->executed || earlier->reply[0] != '+') continue;
         if (slice_is_word(earlier->argv[0], "RESET")) return 0;
@@ -225,7 +225,7 @@ static bool watched_changed(const struct link *link, int64_t now_ms)
 static void judge_exec(struct run *run, struct link *link, struct op *exec, const struct value *reply,
                        int64_t now_ms)
 {
-    size_t end = link->next_execute - 1, begin = end;
+    size_t end = exec->index, begin = end;
     while (begin > 0 && link->ops[begin - 1]->kind == OP_QUEUED) begin--;
     size_t ran = 0, queued = end - begin;
     for (size_t i = begin; i < end; i++) ran += link->ops[i]->executed;
@@ -308,6 +308,7 @@ void link_executed(struct process *process, const struct execution *x)
     if (x->db != op->db && op->kind != OP_EXEC && !slice_is_word(op->argv[0], "SELECT"))
         complain(run, ORACLE_ORDER, link, op, "executed in another database than the selected one");
     value_arena_reset(run->arena);
+    if (len == 0 && slice_is_word(op->argv[0], "CONFIG")) return; /* SET shards answers when it is done */
     struct value_parsed parsed = value_parse(run->arena, op->reply, len);
     if (parsed.status != VALUE_COMPLETE || parsed.consumed != len ||
         !value_speaks(parsed.value, x->resp)) {
@@ -325,6 +326,8 @@ void link_executed(struct process *process, const struct execution *x)
             complain(run, ORACLE_TRANSACTIONS, link, op, "EXEC ran although a watched key has changed");
         judge_reply(run, link, op, x, parsed.value);
     }
+    TRACE(run->trace, model_keys, run_now_us(run) - run->start_us, process->index, x->shard, process->model, x->db,
+          x->argv, (size_t)x->argc, x->now_ms);
     follow_session(link, op, x, parsed.value);
 }
 
@@ -338,11 +341,15 @@ void link_removed(struct process *process, int db, struct slice key, const struc
     struct trace_place place = {.client = -1, .node = process->index, .shard = -1, .db = db, .key = key};
     const char *complaint = field ? model_remove_field(process->model, db, key, *field, now_ms)
                                   : model_remove(process->model, db, key, evicted ? MODEL_EVICTED : MODEL_EXPIRED, now_ms);
+    TRACE(run->trace, model_key, run_now_us(run) - run->start_us, process->index, -1, process->model, db, key, now_ms,
+          evicted ? "evicted" : field ? "a field expired" : "expired");
     if (complaint) run_fail(run, evicted ? ORACLE_MEMORY : ORACLE_TTL, &place, "%s", complaint);
 }
 
 void link_process_crashed(struct process *process)
 {
+    struct run *run = process->run;
+    TRACE(run->trace, model_lost, run_now_us(run) - run->start_us, process->index, process->model, "crash");
     model_reset(process->model);
 }
 
@@ -389,6 +396,7 @@ void link_answered(struct run *run, struct link *link, const struct value *value
         if (!is_queued && op->executed)
             complain(run, ORACLE_WIRE, link, op, "was refused while queueing, but ran");
     } else if (op->executed) {
+        if (op->reply_len != len && op->reply_len == 0 && slice_is_word(op->argv[0], "CONFIG")) return;
         if (op->reply_len != len || memcmp(op->reply, bytes, len) != 0)
             complain(run, ORACLE_WIRE, link, op, "answered with other bytes than were written when it ran");
     } else if (!is_refusal(run, link, value)) {

@@ -384,7 +384,7 @@ void process_faults_end(struct run *run)
         }
         if (process->up) tell_operator(run, FAULT_MEMORY_EDGE, process, "CONFIG SET maxmemory 0");
     }
-    for (int i = 0; i < run->client_count; i++) run->clients[i].slow_until_us = 0;
+    for (int i = 0; i < run->client_count; i++) if (run->clients[i].slow_until_us) run->clients[i].slow_until_us = 1;
 }
 
 /* ---- looking at it ---- */

@@ -108,6 +108,7 @@ enum op_kind { OP_PLAIN, OP_MULTI, OP_QUEUED, OP_EXEC, OP_DISCARD, OP_HOSTILE };
 
 struct op {
     uint64_t number; /* unique in the run, from 1 */
+    size_t index;    /* in its link's ops */
     enum op_kind kind;
     enum workload_family family;
     struct slice *argv; /* one malloc with its bytes */
@@ -207,13 +208,17 @@ void client_send(struct client *client, const struct slice *argv, int argc);
 
 /* ---- the run ---- */
 
+/* What shrinking may leave out: the first units of the first clients, a bit each. */
+#define RUN_CLIENTS_MAX 64
+#define RUN_UNITS_MAX   4096
+
 struct run_options {
     struct plan_options plan;
     bool oracle_off[ORACLES];
     struct trace *trace;
     FILE *tape; /* what was executed, for oracle 14; NULL: none */
     bool verbose;
-    const uint8_t *dropped_units; /* shrinking: bit (client * 4096 + unit) set: not sent; NULL: none */
+    const uint8_t *dropped_units; /* shrinking: bit client * RUN_UNITS_MAX + unit set: not sent. NULL: none */
     int64_t end_us;               /* shrinking: nothing new is sent after it; 0: as planned */
 };
 
@@ -225,6 +230,7 @@ struct run_result {
     uint64_t process_fired[PROCESS_FAULTS], world_fired[IO_SIM_FAULT_COUNT];
     uint64_t executed[RUN_SHARDS_MAX];
     struct finding finding;
+    uint32_t units[RUN_CLIENTS_MAX]; /* that clients drew */
     uint64_t undecided; /* keys whose history the checker gave up on */
 };
 

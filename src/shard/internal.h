@@ -193,6 +193,8 @@ struct shard {
     /* reshard */
     bool quiet;       /* nothing new is started */
     bool quiet_asked; /* shard 0 waits to hear that nothing is under way */
+    bool route_asked; /* ... and then that this shard knows the new owners: */
+    uint16_t route_count, route_actors;
     bool moving_asked, leaving;
     uint32_t move_left, move_cursor;
     /* telemetry (meter.c) */

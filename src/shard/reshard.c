@@ -55,30 +55,33 @@ static bool is_quiet(const struct shard *shard)
     return true;
 }
 
-void reshard_quiet_check(struct shard *shard)
-{
-    if (!shard->quiet_asked) return;
-    if (!is_quiet(shard)) {
-        MARK("reshard.waits_for_quiet");
-        return;
-    }
-    shard->quiet_asked = false;
-    answer(shard, PHASE_QUIET);
-}
-
 static void route(struct shard *shard, uint16_t count, uint16_t actors)
 {
     shard->actors = actors;
     shard->shard_count = count;
     for (uint16_t p = 0; p < PARTITION_COUNT; p++) {
         shard->owner[p] = (uint8_t)node_owner(p, count);
-        if (shard->owner[p] == shard->index || shard->state[p] != PARTITION_HOME) continue;
         CHECK(shard->state[p] != PARTITION_LENT);
+        if (shard->owner[p] == shard->index || shard->state[p] != PARTITION_HOME) continue;
         shard->state[p] = PARTITION_ELSEWHERE;
         partition_hold(shard->node->partitions[p], NULL);
     }
     monitor_limit(shard, count);
     memory_sum(shard);
+    answer(shard, PHASE_ROUTE);
+}
+
+/* Who was quiet may have lent a partition since, to an actor that was not yet: it takes part in the next phase when
+ * that is home again. */
+void reshard_quiet_check(struct shard *shard)
+{
+    if (!is_quiet(shard)) {
+        MARK("reshard.waits_for_quiet");
+        return;
+    }
+    if (shard->quiet_asked) answer(shard, PHASE_QUIET);
+    if (shard->route_asked) route(shard, shard->route_count, shard->route_actors);
+    shard->quiet_asked = shard->route_asked = false;
 }
 
 static void follow(struct shard *shard, enum phase phase, const uint64_t *words)
@@ -87,7 +90,11 @@ static void follow(struct shard *shard, enum phase phase, const uint64_t *words)
     case PHASE_QUIET:
         shard->quiet = shard->quiet_asked = true; /* answered by reshard_quiet_check */
         return;
-    case PHASE_ROUTE: route(shard, (uint16_t)words[0], (uint16_t)words[1]); break;
+    case PHASE_ROUTE:
+        shard->route_asked = true; /* routes and answers in reshard_quiet_check */
+        shard->route_count = (uint16_t)words[0];
+        shard->route_actors = (uint16_t)words[1];
+        return;
     case PHASE_TAKE:
         MARK("reshard.taken");
         shard_take_partitions(shard);

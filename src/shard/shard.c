@@ -324,7 +324,7 @@ bool shard_turn(struct shard *shard, int64_t max_wait_us)
     memory_free(shard, SLICE_US);
     cron(shard);
     meter_turn_end(shard);
-    if (UNLIKELY(shard->quiet_asked)) reshard_quiet_check(shard);
+    if (UNLIKELY(shard->quiet_asked || shard->route_asked)) reshard_quiet_check(shard);
     if (UNLIKELY(shard->reshard || shard->moving_asked)) reshard_step(shard);
     if (shard->actors > 1) mail_publish(shard);
     return !stop_step(shard);

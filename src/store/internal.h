@@ -20,10 +20,12 @@ static inline bool item_is_expired(const struct item *item, const struct store_e
            !env->expiry_paused;
 }
 
-/* Files an item in the wheel and tells the holder when to look. */
-static inline void partition_file(struct partition *partition, slab_handle handle, int64_t time_ms)
+/* Files an item in the wheel and tells the holder when to look: at the millisecond after the deadline, as at
+ * the deadline itself it still lives. */
+static inline void partition_file(struct partition *partition, slab_handle handle, int64_t deadline_ms)
 {
     struct store_env *env = partition->env;
+    int64_t time_ms = deadline_ms < INT64_MAX ? deadline_ms + 1 : deadline_ms;
     wheel_file(&partition->wheel, &partition->slab, handle, time_ms);
     if (env->expiry_ms && time_ms < env->expiry_ms[partition->id]) env->expiry_ms[partition->id] = time_ms;
     if (time_ms < env->next_expiry_ms) env->next_expiry_ms = time_ms;

@@ -405,7 +405,7 @@ uint32_t hash_expire(struct value *hash, int64_t now_ms, uint32_t most, hash_vis
     struct hash_item item;
     slab_handle handle;
     uint32_t done = 0;
-    for (; done < most && deadlines_first(&root.deadlines, hash->slab, &handle) <= now_ms; done++) {
+    for (; done < most && deadlines_first(&root.deadlines, hash->slab, &handle) < now_ms; done++) {
         hash_item_read(hash->slab, handle, &item);
         visit(context, &item.field);
         uint64_t code = hash_field_hash(item.field.field, root.hash_seed);

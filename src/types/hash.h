@@ -43,7 +43,7 @@ struct hash_field {
 
 static inline bool hash_field_is_due(const struct hash_field *field, int64_t now_ms)
 {
-    return field->deadline_ms != HASH_NO_DEADLINE && field->deadline_ms <= now_ms;
+    return field->deadline_ms != HASH_NO_DEADLINE && field->deadline_ms < now_ms;
 }
 
 /* Fields, those included that are due but not yet taken out. */
