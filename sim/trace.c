@@ -9,7 +9,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define LIMIT_BYTES     (16u << 20)
+#define LIMIT_BYTES     (24u << 20)
 #define NODES_MAX       64
 #define SHARDS_MAX      64
 #define LANES           2
@@ -84,7 +84,8 @@ struct trace {
     int64_t bucket_us; /* the histogram's width; doubles when the run has got longer */
     uint32_t histogram[SERIES_COUNT][HISTOGRAM];
     uint64_t idle_turns, outside; /* not written: turns with nothing to do; dense events outside the window */
-    uint32_t rare_max;            /* of one sort; what comes after is dense */
+    uint64_t fired[TRACE_FIRED_MAX];
+    uint32_t rare_max; /* of one sort; what comes after is dense */
     uint32_t logs;
     bool incomplete; /* memory for something was refused: counted as a loss, too */
     struct trace_line line;
@@ -488,6 +489,17 @@ void trace_fault(struct trace *t, int64_t now_us, const char *name, int node, in
     if (duration_us) trace_line_i64(line, "d", duration_us);
     if (*detail) trace_line_sentence(line, "x", detail);
     add(t, FAULT, where, now_us);
+}
+
+void trace_fired(struct trace *t, int64_t now_us, int index, const char *name, uint64_t total)
+{
+    CHECK(index >= 0 && index < TRACE_FIRED_MAX && total >= t->fired[index]);
+    uint64_t more = total - t->fired[index];
+    char detail[NUMBER_I64_MAX + sizeof " times"] = "";
+    if (!more) return;
+    t->fired[index] = total;
+    if (more > 1) strcpy(detail + number_format_u64(detail, more), " times");
+    trace_fault(t, now_us, name, -1, -1, -1, 0, detail);
 }
 
 void trace_fault_end(struct trace *t, int64_t now_us, const char *name, int node, int shard)

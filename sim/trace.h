@@ -11,12 +11,12 @@
  * is binary; it is written as redis-cli shows it (\xff, \n, \\) in valid UTF-8, cut at a stated length. No
  * line holds a "<", so a trace may stand in a page as it is.
  *
- * Bounds (16 MiB of lines). Events are of three classes: *frame* (world, options, end) is always kept; *rare*
- * (starts, crashes, faults, clocks, reshard, logs, marks, verdicts) and *dense* (turns, messages,
- * connections, commands, replies, values) each fill a ring of their own in which the newest events push out
- * the oldest: what leads to a failure is at the end. What was pushed out is counted by kind, and a histogram
- * of all events over the whole run is kept. A window [from_us, until_us) confines the dense events to itself:
- * a run can be repeated with one.
+ * Bounds (24 MiB of memory for lines, a file of about 18). Events are of three classes: *frame* (world,
+ * options, end) is always kept; *rare* (starts, crashes, faults, clocks, reshard, logs, marks, verdicts) and
+ * *dense* (turns, messages, connections, commands, replies, values) each fill a ring of their own in which
+ * the newest events push out the oldest: what leads to a failure is at the end. What was pushed out is
+ * counted by kind, and a histogram of all events over the whole run is kept. A window [from_us, until_us)
+ * confines the dense events to itself: a run can be repeated with one.
  *
  * Times are virtual microseconds since the run began. `node` and `shard` count from 0; -1 stands for "none"
  * or "all". `client` counts from 0, -1: none. `op` is a number that the simulator gives to each client
@@ -42,7 +42,7 @@ struct trace;
 struct trace_options {
     const char *path;          /* ".html": the page itself */
     int64_t from_us, until_us; /* dense events outside are counted only; {0, 0}: the whole run */
-    size_t limit_bytes;        /* of the lines; 0: 16 MiB */
+    size_t limit_bytes;        /* of the lines; 0: 24 MiB */
 };
 /* The file is opened at once, and written by trace_close(). NULL: *error is -errno. */
 struct trace *trace_open(const struct trace_options *options, int *error);
@@ -122,6 +122,10 @@ void trace_key(struct trace *trace, int64_t now_us, int node, int shard, int db,
  * at this moment; > 0: it lasts so long; -1: until trace_fault_end() with the same name, node and shard. */
 void trace_fault(struct trace *trace, int64_t now_us, const char *name, int node, int shard, int client,
                  int64_t duration_us, const char *detail);
+/* Faults of which only a counter is known: `total` firings of fault number `index` so far; those that are new
+ * are one event. Use sim/trace_world.h. */
+void trace_fired(struct trace *trace, int64_t now_us, int index, const char *name, uint64_t total);
+#define TRACE_FIRED_MAX 256
 void trace_fault_end(struct trace *trace, int64_t now_us, const char *name, int node, int shard);
 /* An oracle's finding. ok: `checked` things held (once, at the end). Else: the complaint, in whole sentences,
  * lines separated by \n, and where it is known: the operation, its client, node, shard, and the key. */

@@ -54,3 +54,14 @@ void trace_model_keys(struct trace *trace, int64_t now_us, int node, int shard, 
         }
     }
 }
+
+void trace_model_lost(struct trace *trace, int64_t now_us, int node, const struct model *model,
+                      const char *cause)
+{
+    for (int db = 0; db < MODEL_DATABASES; db++) {
+        for (size_t i = 0; i < model->dbs[db].count; i++) {
+            const struct model_slot *slot = model->dbs[db].slots[i];
+            if (slot->object) trace_key(trace, now_us, node, -1, db, slot->key, "none", SLICE(""), -1, cause);
+        }
+    }
+}

@@ -12,5 +12,8 @@ void trace_model_keys(struct trace *trace, int64_t now_us, int node, int shard, 
 /* One key. `cause`: why it changed without a command ("expired", "evicted"), or "". */
 void trace_model_key(struct trace *trace, int64_t now_us, int node, int shard, const struct model *model,
                      int db, struct slice key, int64_t now_ms, const char *cause);
+/* Before model_reset(): all keys are about to be gone. */
+void trace_model_lost(struct trace *trace, int64_t now_us, int node, const struct model *model,
+                      const char *cause);
 
 #endif

@@ -175,7 +175,7 @@ function startHeader() {
     const failed = failures.length > 0 || (end && end.failed);
     const badge = $('verdict');
     badge.className = 'badge ' + (failed ? 'bad' : end ? 'ok' : 'warn');
-    badge.textContent = failed ? '✗ ' + (end && end.x ? end.x : failures[0].f + ' failed') : end ? '✓ ' + (end.x || 'every oracle held') : 'no end recorded';
+    badge.textContent = failed ? '✗ ' + (failures.length ? failures[0].f + ' failed' : end.x) : end ? '✓ ' + (end.x || 'every oracle held') : 'no end recorded';
     badge.title = failures.length ? 'Go to the failure (f)' : badge.textContent;
     badge.addEventListener('click', () => (failures.length ? showFailure(failures[Math.max(0, failureAt)]) : showTab('run')));
     $('hash').textContent = end && end.hash ? 'hash ' + end.hash : '';

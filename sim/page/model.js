@@ -46,7 +46,7 @@ function buildModel(text) {
     const model = {
         world: { seed: '?', nodes: 0, shards: 0, clients: 0, replay: '', version: '' }, plan: [], hist: null, lost: [],
         end: null, bad, events: [], ops: new Map(), keys: new Map(), faults: [], nodes: [], clients: [], messages: [],
-        packets: [], verdicts: [], marks: [], last: 1,
+        packets: [], verdicts: [], marks: [], notable: [], last: 1,
     };
     const events = model.events;
     const lastApplied = new Map();
@@ -134,6 +134,7 @@ function addPlaces(model) {
         case 'ver': model.verdicts.push(e); break;
         case 'mrk': model.marks.push(e); break;
         }
+        if (['note', 'node', 'rsh', 'log', 'clk'].includes(e.k)) model.notable.push(e);
     }
     for (const node of model.nodes) {
         if (!node.shards.length) for (let s = 0; s < Math.max(1, model.world.shards); s++) shardOf(model, node.n, s);
@@ -193,6 +194,17 @@ function opEnd(op, least) {
     return op.cut !== undefined && op.cut !== NEVER ? op.cut : least;
 }
 
+// Commands that name no key and leave none.
+function flush(model, e) {
+    const all = /^flushall/i.test(e.a);
+    for (const key of model.keys.values()) {
+        const history = key.nodes.get(e.n), last = history && history.values[history.values.length - 1];
+        if (!last || last.y === 'none' || (!all && key.db !== (e.d || 0))) continue;
+        history.values.push({ k: 'key', t: e.t, i: e.i, n: e.n, d: key.db, key: key.name, y: 'none', v: '', w: 'flushed', app: e });
+        key.changes++;
+    }
+}
+
 const keyId = (db, name) => (db || 0) + '/' + name;
 
 function addKeys(model) {
@@ -201,6 +213,7 @@ function addKeys(model) {
         if (key && op && !op.keys.includes(key)) { op.keys.push(key); key.ops.push(op); }
     };
     for (const e of model.events) {
+        if (e.k === 'app' && !e.e && /^flush(all|db)\b/i.test(e.a)) flush(model, e);
         if (e.k !== 'key') continue;
         const id = keyId(e.d, e.key);
         let key = model.keys.get(id);

@@ -27,7 +27,7 @@ function drawOverview() {
         ctx.beginPath();
         ctx.moveTo(0, height - 9);
         counts.forEach((n, i) => {
-            const y = height - 9 - n / most * (height - 15);
+            const y = height - 9 - Math.sqrt(n / most) * (height - 15); // a peak must not hide the rest
             ctx.lineTo(x(i * busy.width), y);
             ctx.lineTo(x((i + 1) * busy.width), y);
         });

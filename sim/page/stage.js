@@ -163,8 +163,8 @@ function drawWords(t, flying) {
     const rows = faults.slice(0, 12).map((f) => el('li', {}, el('button', { class: 'link', onclick: () => select(f.event), text: f.name }),
         ' ' + (f.n !== undefined ? 'node ' + f.n : f.c !== undefined ? 'client ' + f.c : 'everywhere') + (f.x ? ', ' + f.x : ''),
         el('span', { class: 'muted', text: f.end === NEVER ? ' to the end' : ' for ' + spanText(f.end - t) + ' more' })));
-    const around = model.faults.filter((f) => f.end === f.t && Math.abs(f.t - t) <= stage.glow * 4).slice(0, 6);
-    const notes = model.events.slice(Math.max(0, upper(model.events, t) - 4000), upper(model.events, t)).filter((e) => ['note', 'node', 'rsh', 'log', 'clk'].includes(e.k)).slice(-4);
+    const around = model.faults.slice(upper(model.faults, t - stage.glow), upper(model.faults, t)).filter((f) => f.end === f.t).slice(-6);
+    const notes = model.notable.slice(Math.max(0, upper(model.notable, t) - 4), upper(model.notable, t));
     fill($('world-text'),
         el('h3', { text: 'At ' + timeText(t) }),
         el('p', { class: 'muted', text: plural(flying.length, 'operation') + ' in flight from ' + plural(model.clients.filter((c) => c.flying).length, 'client') + '. A tile is a shard: lit while it works, below its name the commands that it has executed.' }),

@@ -388,7 +388,7 @@ const middleOf = (row) => row.y + 9.5;
 function drawMessages(ctx) {
     for (const node of model.nodes) {
         const list = node.messages, first = upper(list, view.from - node.slowest - 1), last = upper(list, view.to);
-        const many = last - first > 1500, step = Math.ceil((last - first) / 6000);
+        const many = last - first > 500, step = Math.ceil((last - first) / 6000);
         for (let i = first; i < last; i += step) {
             const m = list[i], a = lanes.rowOf.get('n' + node.n + '/' + m.a), b = lanes.rowOf.get('n' + node.n + '/' + m.b);
             drawArrow(ctx, m, middleOf(a), middleOf(b), m.l ? colors.muted : colors.violet, many);
