@@ -268,7 +268,7 @@ static const struct value *read_hsetex_options(struct model_context *c, struct h
         bool seconds, absolute, timed = is_deadline_word(c, i, &seconds, &absolute);
         if (arg_is(c, i, "FIELDS")) {
             int64_t n;
-            if (i + 1 >= argc(c)) return want_wrong_arity(c);
+            if (argc(c) - i < 4) return want_wrong_arity(c);
             if (!arg_int64_in(c, i + 1, 1, INT32_MAX, "ERR invalid number of fields", &n, &error))
                 return error;
             if (argc(c) - i - 2 != 2 * (uint64_t)n) return want_wrong_arity(c);

@@ -90,20 +90,12 @@ static const struct value *do_randomkey(struct model_context *c)
 
 /* ---------------------------------------------------------------- SCAN */
 
-static bool is_type_name(struct slice text)
-{
-    for (int t = 0; t < MODEL_TYPES; t++) {
-        const struct model_type_ops *ops = model_type_ops((enum model_type)t);
-        if (ops != NULL && slice_is_word(text, ops->name)) return true;
-    }
-    return false;
-}
-
-static const struct value *read_options(struct model_context *c, struct scan_options *o, struct slice *type)
+static const struct value *read_options(struct model_context *c, struct scan_options *o, bool *typed,
+                                        struct slice *type)
 {
     const struct value *error = NULL;
     *o = (struct scan_options){.pattern = SLICE("*")};
-    *type = SLICE("");
+    *typed = false;
     if (!read_cursor(arg(c, 1), &o->cursor)) return want_error(c, "ERR invalid cursor");
     for (size_t i = 2; i < argc(c); i += 2) {
         int64_t count;
@@ -114,9 +106,8 @@ static const struct value *read_options(struct model_context *c, struct scan_opt
         } else if (more && arg_is(c, i, "MATCH")) {
             o->pattern = arg(c, i + 1);
         } else if (more && arg_is(c, i, "TYPE")) {
-            *type = arg(c, i + 1);
-            if (!is_type_name(*type))
-                return want_error(c, "ERR unknown type name '%.*s'", (int)type->len, type->ptr);
+            *type = arg(c, i + 1); /* a name that no type has is no error */
+            *typed = true;
         } else if (arg_is(c, i, "NOVALUES")) {
             return want_error(c, "ERR NOVALUES option can only be used in HSCAN");
         } else {
@@ -141,8 +132,9 @@ static struct slice *sure_keys(struct model_context *c, size_t *count)
 static const struct value *do_scan(struct model_context *c)
 {
     struct scan_options o;
-    struct slice type;
-    const struct value *error = read_options(c, &o, &type);
+    struct slice type = SLICE("");
+    bool typed;
+    const struct value *error = read_options(c, &o, &typed, &type);
     if (error) return error;
     if (c->reply == NULL) return want_anything(c);
     if (!reply_is_array(c) || c->reply->count != 2 || c->reply->items[1].kind != VALUE_ARRAY)
@@ -154,7 +146,7 @@ static const struct value *do_scan(struct model_context *c)
     for (size_t i = 0; i < told->count; i++) {
         struct model_slot *slot = live_slot(c, &told->items[i]);
         if (slot == NULL) return model_refuse(c, "item %zu is no key", i);
-        if (type.len > 0 && !slice_is_word(type, model_type_ops(slot->object->type)->name))
+        if (typed && !slice_is_word(type, model_type_ops(slot->object->type)->name))
             return refuse_key(c, slot->key, "has another type");
         if (!pattern_takes(o.pattern, slot->key)) return refuse_key(c, slot->key, "does not match");
         if (!may_be_gone(c, slot)) sure->items[1].items[sure->items[1].count++] = told->items[i];
@@ -163,7 +155,7 @@ static const struct value *do_scan(struct model_context *c)
     if (c->reply->items[0].kind != VALUE_BULK || !read_cursor(c->reply->items[0].text, &next))
         return model_refuse(c, "wanted a number as cursor");
     /* Only iterations over all types are followed. */
-    if (type.len > 0) return want_accepted(c);
+    if (typed) return want_accepted(c);
     /* Expiry is no news to the iterations under way. */
     for (size_t i = 0; i < c->db->count; i++) model_slot_expire(c->model, c->db->slots[i], c->now_ms);
     size_t count;

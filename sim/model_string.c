@@ -255,11 +255,13 @@ static const struct value *do_getrange(struct model_context *c)
     if (object == NULL) return want_text(c, "");
     struct slice bytes = as_string(object)->bytes;
     int64_t len = (int64_t)bytes.len;
+    if (start < 0 && end < 0 && start > end) return want_text(c, "");
     if (start < 0) start += len;
     if (end < 0) end += len;
     if (start < 0) start = 0;
+    if (end < 0) end = 0;
     if (end >= len) end = len - 1;
-    if (end < 0 || start > end) return want_text(c, "");
+    if (start > end) return want_text(c, "");
     return want_bulk(c, (struct slice){bytes.ptr + start, (size_t)(end - start + 1)});
 }
 

@@ -119,7 +119,9 @@ const struct value *want_wrong_type(struct model_context *c)
 
 const struct value *want_wrong_arity(struct model_context *c)
 {
-    return want_error(c, "ERR wrong number of arguments for '%s' command", c->row->name);
+    bool exec = strcmp(c->row->name, "exec") == 0;
+    return want_error(c, "%swrong number of arguments for '%s' command",
+                      exec ? "EXECABORT Transaction discarded because of: " : "ERR ", c->row->name);
 }
 
 static struct value *node_items(struct model_context *c, enum value_kind kind, size_t count)

@@ -412,7 +412,8 @@ class Driver:
         if tree == ('+', b'QUEUED'):
             state.queued.append(words)
             return
-        if in_multi and is_error(tree):
+        # Nested MULTI and WATCH inside of MULTI do no harm.
+        if in_multi and is_error(tree) and b'nested' not in tree[1] and b'WATCH inside' not in tree[1]:
             state.broken = True
         self.executed(state, words, 1, tree, raw, in_multi)
         if name == b'MULTI' and not is_error(tree):
