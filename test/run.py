@@ -23,41 +23,41 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PY = '/usr/bin/python3' if os.path.exists('/usr/bin/python3') else sys.executable
 LOGS = os.path.join(ROOT, 'build', 'test-logs')
 
-# (name, timeout in seconds, words after the program). {server} is the binary under test.
+# (name, timeout in seconds, program and its words, alone?). {server} is the binary under test.
 # Those with True at the end measure time and run alone, after the others.
 SUITES = [
-    ('differential-1', 600, ['test/differential/run.py', '--server', '{server}', '--shards', '1', '--commands', '55000', '--seed', '1487308887',
-                             '--lenient-encodings'], False),
-    ('differential-4', 600, ['test/differential/run.py', '--server', '{server}', '--shards', '4', '--commands', '55000', '--seed', '699035699',
-                             '--lenient-encodings'], False),
-    ('differential-selftest', 300, ['test/differential/selftest.py'], False),
-    ('tcl', 1500, ['test/tcl/run.py', '--server', '{server}', '--jobs', '2'], False),
-    ('client-redis-cli', 200, ['test/clients/redis_cli_test.py', '--server', '{server}', '--shards', '2'], False),
-    ('client-redis-py', 200, ['test/clients/redis_py_test.py', '--server', '{server}', '--shards', '2'], False),
-    ('client-node', 400, ['test/clients/node_test.py', '--server', '{server}', '--shards', '2'], False),
-    ('client-benchmark', 400, ['test/clients/benchmark_test.py', '--server', '{server}'], False),
-    ('wire', 300, ['test/blackbox/wire_test.py', '--server', '{server}', '--shards', '2'], False),
-    ('concurrency-1', 300, ['test/blackbox/concurrency_test.py', '--server', '{server}', '--shards', '1'], False),
-    ('concurrency-4', 300, ['test/blackbox/concurrency_test.py', '--server', '{server}', '--shards', '4'], False),
-    ('concurrency-selftest', 300, ['test/blackbox/selftest.py'], False),
-    ('dump', 300, ['test/blackbox/dump_test.py', '--server', '{server}', '--shards', '2'], False),
-    ('stream', 200, ['test/blackbox/stream_test.py', '--server', '{server}'], False),
-    ('command-table', 200, ['test/counted.py', 'test/blackbox/command_table_test.py'], False),
-    ('bench', 200, ['test/counted.py', 'test/bench_test.py'], False),
-    ('mutants', 300, ['test/counted.py', 'test/mutants_test.py'], False),
-    ('hash-set', 300, ['test/blackbox/hash_set_test.py', '--server', '{server}', '--shards', '2'], False),
-    ('string', 300, ['test/blackbox/string_test.py', '--server', '{server}', '--shards', '2'], False),
-    ('trace-page', 600, ['test/sim/trace_page_test.py'], False),
-    ('spin', 300, ['test/spin/run.py'], False),
-    ('parity', 200, ['test/blackbox/parity_test.py', '--server', '{server}'], False),
-    ('server-commands-1', 300, ['test/blackbox/server_commands_test.py', '--server', '{server}', '--shards', '1'], False),
-    ('server-commands-4', 300, ['test/blackbox/server_commands_test.py', '--server', '{server}', '--shards', '4'], False),
-    ('config', 300, ['test/blackbox/config_test.py', '--server', '{server}', '--shards', '3'], False),
-    ('start', 300, ['test/blackbox/start_test.py', '--server', '{server}'], False),
-    ('memory', 600, ['test/blackbox/memory_test.py', '--server', '{server}'], False),
-    ('lazyfree', 300, ['test/blackbox/lazyfree_test.py', '--server', '{server}'], True),
-    ('expiry', 300, ['test/blackbox/expiry_test.py', '--server', '{server}'], True),
-    ('reshard', 600, ['test/blackbox/reshard_test.py', '--server', '{server}'], True),
+    ('differential-1', 600, 'test/differential/run.py --server {server} --shards 1 --commands 55000 --seed '
+     '1487308887 --lenient-encodings', False),
+    ('differential-4', 600, 'test/differential/run.py --server {server} --shards 4 --commands 55000 --seed '
+     '699035699 --lenient-encodings', False),
+    ('differential-selftest', 300, 'test/differential/selftest.py', False),
+    ('tcl', 1500, 'test/tcl/run.py --server {server} --jobs 2', False),
+    ('client-redis-cli', 200, 'test/clients/redis_cli_test.py --server {server} --shards 2', False),
+    ('client-redis-py', 200, 'test/clients/redis_py_test.py --server {server} --shards 2', False),
+    ('client-node', 400, 'test/clients/node_test.py --server {server} --shards 2', False),
+    ('client-benchmark', 400, 'test/clients/benchmark_test.py --server {server}', False),
+    ('wire', 300, 'test/blackbox/wire_test.py --server {server} --shards 2', False),
+    ('concurrency-1', 300, 'test/blackbox/concurrency_test.py --server {server} --shards 1', False),
+    ('concurrency-4', 300, 'test/blackbox/concurrency_test.py --server {server} --shards 4', False),
+    ('concurrency-selftest', 300, 'test/blackbox/selftest.py', False),
+    ('dump', 300, 'test/blackbox/dump_test.py --server {server} --shards 2', False),
+    ('stream', 200, 'test/blackbox/stream_test.py --server {server}', False),
+    ('command-table', 200, 'test/counted.py test/blackbox/command_table_test.py', False),
+    ('bench', 200, 'test/counted.py test/bench_test.py', False),
+    ('mutants', 300, 'test/counted.py test/mutants_test.py', False),
+    ('hash-set', 300, 'test/blackbox/hash_set_test.py --server {server} --shards 2', False),
+    ('string', 300, 'test/blackbox/string_test.py --server {server} --shards 2', False),
+    ('trace-page', 600, 'test/sim/trace_page_test.py', False),
+    ('spin', 300, 'test/spin/run.py', False),
+    ('parity', 200, 'test/blackbox/parity_test.py --server {server}', False),
+    ('server-commands-1', 300, 'test/blackbox/server_commands_test.py --server {server} --shards 1', False),
+    ('server-commands-4', 300, 'test/blackbox/server_commands_test.py --server {server} --shards 4', False),
+    ('config', 300, 'test/blackbox/config_test.py --server {server} --shards 3', False),
+    ('start', 300, 'test/blackbox/start_test.py --server {server}', False),
+    ('memory', 600, 'test/blackbox/memory_test.py --server {server}', False),
+    ('lazyfree', 300, 'test/blackbox/lazyfree_test.py --server {server}', True),
+    ('expiry', 300, 'test/blackbox/expiry_test.py --server {server}', True),
+    ('reshard', 600, 'test/blackbox/reshard_test.py --server {server}', True),
 ]
 UNIT_TIMEOUT_S = 300
 COUNT = re.compile(r'^(\d+) passed, (\d+) failed[ \t\r]*$', re.M)
@@ -114,7 +114,7 @@ def run_unit(path):
 
 def run_suite(suite, server, port_base):
     name, timeout, words, _ = suite
-    words = [PY] + [w.format(server=server) for w in words]
+    words = [PY] + [w.format(server=server) for w in words.split()]
     env = dict(os.environ, WEFT_TEST_PORT=str(port_base), PYTHONUNBUFFERED='1')
     text, status, trouble, seconds = run_program(name, words, timeout, env)
     counts = COUNT.findall(text)
@@ -132,7 +132,8 @@ def run_suite(suite, server, port_base):
 
 
 def show(result, failures):
-    print('%-28s %6d passed %4d failed %7.1f s' % (result.name, result.passed, result.failed, result.seconds), flush=True)
+    print('%-28s %6d passed %4d failed %7.1f s' % (result.name, result.passed, result.failed, result.seconds),
+          flush=True)
     skipped = [line.strip() for line in result.text.split('\n') if line.strip().startswith('skipped')]
     for line in skipped[:10]:
         print('    ' + line[:180], flush=True)
@@ -200,7 +201,8 @@ def main():
 
     for result in failures:
         lines = result.text.strip().split('\n')
-        print('\n======== %s failed; %s\n%s' % (result.name, os.path.relpath(os.path.join(LOGS, result.name + '.log'), ROOT),
+        print('\n======== %s failed; %s\n%s'
+              % (result.name, os.path.relpath(os.path.join(LOGS, result.name + '.log'), ROOT),
                                                '\n'.join(lines[-120:])))
     passed, failed = sum(r.passed for r in results), sum(r.failed for r in results)
     print('\n%d suites and unit programs, %.0f s' % (len(results), time.monotonic() - began))

@@ -532,7 +532,8 @@ def watched_pair(t, also=nothing):
             c('WATCH', 'left', 'right')
             a, b = c('MGET', 'left', 'right')
             # Both were read while watched: unequal values must not survive EXEC.
-            out = c.pipeline([[b'MULTI'], [b'SET', b'left', b'%d' % (int(a) + 1)], [b'SET', b'right', b'%d' % (int(b) + 1)],
+            out = c.pipeline([[b'MULTI'], [b'SET', b'left', b'%d' % (int(a) + 1)],
+                              [b'SET', b'right', b'%d' % (int(b) + 1)],
                               [b'EXEC']])[-1]
             n += out[1] is not None
         return n
@@ -559,18 +560,23 @@ def watched_pair(t, also=nothing):
 
 @scenario
 def watch_sees_every_kind_of_change(t, also=nothing):
-    """A change between WATCH and EXEC always aborts: by RENAME, expiry, FLUSHALL, SWAPDB, MOVE, *STORE, the same value."""
+    """A change between WATCH and EXEC always aborts: by RENAME, expiry, FLUSHALL, SWAPDB, MOVE, *STORE, the same
+    value."""
     def watcher(c, stop):
         other = t.server.conn()
         changes = [[b'SET', b'w', b'same'], [b'RENAME', b'w', b'w2'], [b'RENAME', b'source', b'w'], [b'DEL', b'w'],
-                   [b'FLUSHALL'], [b'FLUSHDB'], [b'SWAPDB', b'0', b'1'], [b'MOVE', b'w', b'5'], [b'EXPIRE', b'w', b'100'],
-                   [b'SUNIONSTORE', b'w', b'aset'], [b'SORT', b'alist', b'STORE', b'w'], [b'COPY', b'source', b'w', b'REPLACE'],
-                   [b'PEXPIRE', b'w', b'0'], [b'MSET', b'a', b'1', b'w', b'2'], [b'GETDEL', b'w'], [b'APPEND', b'w', b''],
+                   [b'FLUSHALL'], [b'FLUSHDB'], [b'SWAPDB', b'0', b'1'], [b'MOVE', b'w', b'5'],
+                   [b'EXPIRE', b'w', b'100'],
+                   [b'SUNIONSTORE', b'w', b'aset'], [b'SORT', b'alist', b'STORE', b'w'],
+                   [b'COPY', b'source', b'w', b'REPLACE'],
+                   [b'PEXPIRE', b'w', b'0'], [b'MSET', b'a', b'1', b'w', b'2'], [b'GETDEL', b'w'],
+                   [b'APPEND', b'w', b''],
                    [b'APPEND', b'w', b'x'], [b'SETRANGE', b'w', b'0', b'x']]
         n = 0
         while not stop.is_set():
             for change in changes:
-                other.pipeline([[b'FLUSHALL'], [b'SET', b'w', b'same'], [b'SET', b'source', b's'], [b'SADD', b'aset', b'm'],
+                other.pipeline([[b'FLUSHALL'], [b'SET', b'w', b'same'], [b'SET', b'source', b's'],
+                                [b'SADD', b'aset', b'm'],
                                 [b'RPUSH', b'alist', b'1', b'2']])
                 c('WATCH', 'w')
                 reply = other.call(*change)

@@ -29,10 +29,12 @@ def waited_ns(files):
 
 
 def probe(server, until_s):
-    """Round trips of a GET, one after the other, until the time; in ms without waiting for a CPU, with when each began."""
+    """Round trips of a GET, one after the other, until the time; in ms without waiting for a CPU, with when each
+    began."""
     out = []
     folder = '/proc/%d/task' % server.pid
-    files = [open('/proc/thread-self/schedstat')] + [open('%s/%s/schedstat' % (folder, task)) for task in os.listdir(folder)]
+    files = [open('/proc/thread-self/schedstat')]
+    files += [open('%s/%s/schedstat' % (folder, task)) for task in os.listdir(folder)]
     with server.conn() as c:
         while True:
             began = time.time()
@@ -108,7 +110,8 @@ def mass_expiry(t, shards):
         thread.join()
         window = [ms for began, ms in found if due - 0.05 <= began <= due + 1.0 + linger_s]
         worst, p999 = max(window), quantile(window, 0.999)
-        line = '%d shards: worst round trip %.2f ms (p99.9 %.2f, quiet before %.2f), gone %s after the last deadline' % (
+        line = ('%d shards: worst round trip %.2f ms (p99.9 %.2f, quiet before %.2f), '
+                'gone %s after the last deadline') % (
             shards or 1, worst, p999, noise, '%.2f s' % gone if gone is not None else 'NOT')
         print('    ' + line, flush=True)
         true(b'expired_keys:%d' % KEYS in stats or gone is None, 'expired_keys counts them: %r' % stats)
@@ -196,7 +199,8 @@ def renewed_deadlines_cost_no_memory(t):
     second = used()
     true(second < first * 1.15 + (1 << 20), 'used_memory went from %d to %d by 300,000 renewals' % (first, second))
     # A later deadline given by EXPIRE is the one that counts, an earlier one too.
-    c.pipeline([[b'PEXPIRE', b'session:1', b'60'], [b'PEXPIRE', b'session:1', b'100000'], [b'PEXPIRE', b'session:2', b'100000'],
+    c.pipeline([[b'PEXPIRE', b'session:1', b'60'], [b'PEXPIRE', b'session:1', b'100000'],
+                [b'PEXPIRE', b'session:2', b'100000'],
                 [b'PEXPIRE', b'session:2', b'60'], [b'PEXPIRE', b'session:3', b'60'], [b'PERSIST', b'session:3']])
     time.sleep(0.15)
     if s.is_weft:     # Redis finds two of five thousand by luck only

@@ -37,7 +37,8 @@ def fill(c, names, value=None, ttl=None, check=None):
     names = list(names)
     step = max(1, min(500, 200000 // len(value)))  # the server's buffers for a pipeline count as used memory, too
     for at in range(0, len(names), step):
-        batch = [[b'SET', n, value] + ([b'EX', b'%d' % ttl(i)] if ttl else []) for i, n in enumerate(names[at:at + step], at)]
+        batch = [[b'SET', n, value] + ([b'EX', b'%d' % ttl(i)] if ttl else [])
+                 for i, n in enumerate(names[at:at + step], at)]
         for reply in c.pipeline(batch):
             if reply != ('+', b'OK') and reply != OOM:
                 raise AssertionError('SET: %r' % (reply,))
@@ -83,7 +84,8 @@ def add(policy, shards, shape):
             last = [name % i for i in range(119000, 120000)]
             true(c('EXISTS', *last) > 900, 'the youngest keys are kept by ' + policy)
         # Replacing values by larger ones stays within the limit.
-        fill(c, [name % i for i in range(119000, 120000)], value=b'x' * 5000, ttl=(lambda i: 1000) if volatile else None)
+        fill(c, [name % i for i in range(119000, 120000)], value=b'x' * 5000,
+             ttl=(lambda i: 1000) if volatile else None)
         within(c)
         # A lower limit takes effect by itself.
         equal(c.call('CONFIG', 'SET', 'maxmemory', LIMIT // 2), ('+', b'OK'))
@@ -94,7 +96,8 @@ def add(policy, shards, shape):
 
 for _shards in (1, 4):
     for _shape in SHAPES:
-        for _policy in (EVICTING if _shards == 1 and _shape == 'spread' else ['allkeys-lru', 'allkeys-lfu', 'volatile-ttl']):
+        _all = _shards == 1 and _shape == 'spread'
+        for _policy in EVICTING if _all else ['allkeys-lru', 'allkeys-lfu', 'volatile-ttl']:
             add(_policy, _shards, _shape)
 
 
@@ -118,7 +121,8 @@ def no_eviction(t, shards, shape):
             written += 1
     within(c)
     equal(c('DBSIZE'), written, 'nothing was evicted')
-    for words in (['SET', 'a', 'b'], ['LPUSH', 'l', 'x'], ['APPEND', name % 1, 'x'], ['INCR', 'n'], ['ZADD', 'z', '1', 'm'],
+    for words in (['SET', 'a', 'b'], ['LPUSH', 'l', 'x'], ['APPEND', name % 1, 'x'], ['INCR', 'n'],
+                  ['ZADD', 'z', '1', 'm'],
                   ['HSET', 'h', 'f', 'v'], ['SADD', 's', 'm'], ['COPY', name % 1, 'copy'], ['SETRANGE', 'r', '0', 'x']):
         equal(c.call(*words), OOM, str(words))
     # A queued write over the limit aborts its transaction.
@@ -202,7 +206,8 @@ def accounting_follows_contents(t):
     for _ in range(3):
         fill(c, (b'key:%d' % i for i in range(30000)))
         full = used(c)
-        true(30000 * VALUE <= full - base <= 30000 * VALUE * 1.35, '30,000 values of 1000 bytes: %d bytes' % (full - base))
+        true(30000 * VALUE <= full - base <= 30000 * VALUE * 1.35,
+             '30,000 values of 1000 bytes: %d bytes' % (full - base))
         for at in range(0, 30000, 1000):
             c('DEL', *[b'key:%d' % i for i in range(at, at + 1000)])
         wait_until(lambda: used(c) < base + 3 * MB, 5, 'memory falls back after DEL: %d, base %d' % (used(c), base))

@@ -107,10 +107,12 @@ def docs(t):
         for field in (b'since', b'group', b'arguments'):
             if field == b'arguments':
                 def spell(arguments):
-                    return [(g[b'name'], g[b'type'], g.get(b'token'), sorted(g.get(b'flags', [])), spell(g.get(b'arguments', [])))
+                    return [(g[b'name'], g[b'type'], g.get(b'token'), sorted(g.get(b'flags', [])),
+                             spell(g.get(b'arguments', [])))
                             for g in arguments or []]
                 if spell(x.get(field)) != spell(y.get(field)):
-                    problems.append('%s: arguments\n    redis %r\n    here  %r' % (name, spell(x.get(field)), spell(y.get(field))))
+                    problems.append('%s: arguments\n    redis %r\n    here  %r'
+                                    % (name, spell(x.get(field)), spell(y.get(field))))
             elif x.get(field) != y.get(field):
                 problems.append('%s: %s redis %r here %r' % (name, field.decode(), x.get(field), y.get(field)))
     listed(problems, 'differences in COMMAND DOCS')
@@ -120,8 +122,8 @@ def docs(t):
 def arity_errors(t):
     """Every command with no argument at all and with far too many."""
     a, b = both(t)
-    quiet = {'quit', 'shutdown', 'monitor', 'reset', 'flushall', 'flushdb', 'debug', 'command', 'info', 'lolwut', 'time',
-             'role', 'multi', 'exec', 'discard', 'unwatch', 'ping', 'hello', 'randomkey', 'dbsize'}
+    quiet = {'quit', 'shutdown', 'monitor', 'reset', 'flushall', 'flushdb', 'debug', 'command', 'info', 'lolwut',
+             'time', 'role', 'multi', 'exec', 'discard', 'unwatch', 'ping', 'hello', 'randomkey', 'dbsize'}
     problems = []
     for name in sorted(COMMANDS - quiet):
         words = [[name.encode()], [name.encode()] + [b'x'] * 40]
@@ -162,21 +164,23 @@ def subcommand_errors(t):
             x, y = a.call(name, *more), b.call(name, *more)
             if x != y:
                 problems.append('%s %s\n    redis %r\n    here  %r' % (name, more, x, y))
-    for line in ('CLIENT SETNAME', 'CLIENT GETNAME x', 'CLIENT KILL', 'CLIENT KILL a b', 'CLIENT KILL ID x', 'CLIENT KILL TYPE x',
-                 'CLIENT KILL ADDR 1.2.3.4:5', 'CLIENT PAUSE x', 'CLIENT PAUSE -1', 'CLIENT PAUSE 0 SOME', 'CLIENT LIST TYPE x',
-                 'CLIENT LIST ID x', 'CLIENT LIST x', 'CLIENT REPLY x', 'CLIENT NO-EVICT x', 'CLIENT NO-TOUCH x',
-                 'CLIENT SETINFO x y', 'CLIENT SETINFO lib-name "a b"', 'CLIENT ID x', 'CONFIG GET', 'CONFIG SET', 'CONFIG SET a',
-                 'CONFIG SET nosuch 1', 'CONFIG SET maxmemory x', 'CONFIG SET databases 4', 'CONFIG SET port x',
-                 'CONFIG SET hz 10 hz 11', 'CONFIG SET maxmemory-policy x', 'CONFIG REWRITE', 'CONFIG RESETSTAT x',
-                 'COMMAND GETKEYS', 'COMMAND GETKEYS nosuch', 'COMMAND GETKEYS ping', 'COMMAND INFO nosuch', 'COMMAND DOCS nosuch',
-                 'COMMAND LIST FILTERBY', 'COMMAND LIST FILTERBY X y', 'COMMAND LIST FILTERBY PATTERN nosuch*', 'COMMAND COUNT x',
-                 'OBJECT ENCODING', 'OBJECT ENCODING nosuch', 'OBJECT FREQ nosuch', 'SLOWLOG GET x', 'SLOWLOG GET -2',
-                 'SLOWLOG LEN x', 'LATENCY RESET', 'LATENCY HISTORY nosuch', 'LATENCY LATEST', 'MEMORY USAGE nosuch',
-                 'MEMORY USAGE a SAMPLES -1', 'MEMORY USAGE a SAMPLES x', 'SELECT x', 'SELECT 16', 'SELECT -1', 'SWAPDB 0 99',
-                 'SWAPDB x 0', 'SWAPDB 0 x', 'HELLO 1', 'HELLO x', 'HELLO 2 AUTH x', 'HELLO 2 SETNAME', 'AUTH a', 'AUTH a b c',
-                 'AUTH a b', 'PING a b', 'ECHO', 'EXEC', 'DISCARD', 'WATCH', 'UNWATCH x', 'FLUSHALL x', 'FLUSHDB x',
-                 'SHUTDOWN x', 'INFO nosuch', 'LOLWUT VERSION 99', 'DEBUG SLEEP', 'DEBUG STRINGMATCH-LEN', 'DEBUG OBJECT nosuch',
-                 'TIME x', 'DBSIZE x', 'ROLE', 'RESET x'):
+    for line in ('CLIENT SETNAME', 'CLIENT GETNAME x', 'CLIENT KILL', 'CLIENT KILL a b', 'CLIENT KILL ID x',
+                 'CLIENT KILL TYPE x', 'CLIENT KILL ADDR 1.2.3.4:5', 'CLIENT PAUSE x', 'CLIENT PAUSE -1',
+                 'CLIENT PAUSE 0 SOME', 'CLIENT LIST TYPE x', 'CLIENT LIST ID x', 'CLIENT LIST x', 'CLIENT REPLY x',
+                 'CLIENT NO-EVICT x', 'CLIENT NO-TOUCH x', 'CLIENT SETINFO x y', 'CLIENT SETINFO lib-name "a b"',
+                 'CLIENT ID x', 'CONFIG GET', 'CONFIG SET', 'CONFIG SET a', 'CONFIG SET nosuch 1',
+                 'CONFIG SET maxmemory x', 'CONFIG SET databases 4', 'CONFIG SET port x', 'CONFIG SET hz 10 hz 11',
+                 'CONFIG SET maxmemory-policy x', 'CONFIG REWRITE', 'CONFIG RESETSTAT x', 'COMMAND GETKEYS',
+                 'COMMAND GETKEYS nosuch', 'COMMAND GETKEYS ping', 'COMMAND INFO nosuch', 'COMMAND DOCS nosuch',
+                 'COMMAND LIST FILTERBY', 'COMMAND LIST FILTERBY X y', 'COMMAND LIST FILTERBY PATTERN nosuch*',
+                 'COMMAND COUNT x', 'OBJECT ENCODING', 'OBJECT ENCODING nosuch', 'OBJECT FREQ nosuch', 'SLOWLOG GET x',
+                 'SLOWLOG GET -2', 'SLOWLOG LEN x', 'LATENCY RESET', 'LATENCY HISTORY nosuch', 'LATENCY LATEST',
+                 'MEMORY USAGE nosuch', 'MEMORY USAGE a SAMPLES -1', 'MEMORY USAGE a SAMPLES x', 'SELECT x',
+                 'SELECT 16', 'SELECT -1', 'SWAPDB 0 99', 'SWAPDB x 0', 'SWAPDB 0 x', 'HELLO 1', 'HELLO x',
+                 'HELLO 2 AUTH x', 'HELLO 2 SETNAME', 'AUTH a', 'AUTH a b c', 'AUTH a b', 'PING a b', 'ECHO', 'EXEC',
+                 'DISCARD', 'WATCH', 'UNWATCH x', 'FLUSHALL x', 'FLUSHDB x', 'SHUTDOWN x', 'INFO nosuch',
+                 'LOLWUT VERSION 99', 'DEBUG SLEEP', 'DEBUG STRINGMATCH-LEN', 'DEBUG OBJECT nosuch', 'TIME x',
+                 'DBSIZE x', 'ROLE', 'RESET x'):
         x, y = a.call(line), b.call(line)
         if x != y and not (line.startswith('LOLWUT')):
             problems.append('%s\n    redis %r\n    here  %r' % (line, x, y))
@@ -208,8 +212,8 @@ def info_sections_and_fields(t):
     for c in (a, b):
         c.pipeline([[b'SET', b'k', b'v', b'EX', b'100'], [b'GET', b'k'], [b'NOSUCH']])
     problems = []
-    for section in ('default', 'all', 'everything', 'server', 'clients', 'memory', 'stats', 'cpu', 'keyspace', 'errorstats',
-                    'persistence', 'replication', 'cluster', 'modules'):
+    for section in ('default', 'all', 'everything', 'server', 'clients', 'memory', 'stats', 'cpu', 'keyspace',
+                    'errorstats', 'persistence', 'replication', 'cluster', 'modules'):
         x, y = info_fields(a, section), info_fields(b, section)
         for name in x:
             if name in INFO_NOT_YET:
@@ -242,16 +246,18 @@ def encodings_at_the_thresholds(t):
     """OBJECT ENCODING of fresh values just below, at and above every threshold, one by one and grown step by step."""
     a, b = both(t)
     values = {b'string': [[b'x' * n] for n in (0, 1, 43, 44, 45, 200)] +
-              [[v] for v in (b'0', b'-1', b'007', b'9223372036854775807', b'9223372036854775808', b'-9223372036854775808',
-                             b'1.5', b' 1', b'10000', b'9999', b'12345678901234567890')],
+              [[v] for v in (b'0', b'-1', b'007', b'9223372036854775807', b'9223372036854775808',
+                             b'-9223372036854775808', b'1.5', b' 1', b'10000', b'9999', b'12345678901234567890')],
               b'set': [[b'%d' % i for i in range(n)] for n in (1, 511, 512, 513)] +
                       [[b'm%d' % i for i in range(n)] for n in (1, 127, 128, 129)] +
-                      [[b'x' * n] for n in (63, 64, 65)] + [[b'1', b'2', b'x'], [b'%d' % i for i in range(200)] + [b'x']],
+                      [[b'x' * n] for n in (63, 64, 65)]
+                      + [[b'1', b'2', b'x'], [b'%d' % i for i in range(200)] + [b'x']],
               b'hash': [[w for i in range(n) for w in (b'f%d' % i, b'v')] for n in (1, 127, 128, 129, 511, 512, 513)] +
                        [[b'f', b'x' * n] for n in (63, 64, 65)] + [[b'x' * n, b'v'] for n in (64, 65)],
               b'zset': [[w for i in range(n) for w in (b'1', b'm%d' % i)] for n in (1, 127, 128, 129)] +
                        [[b'1', b'x' * n] for n in (63, 64, 65)],
-              b'list': [[b'x' * k] * n for k in (1, 100, 1000, 8000) for n in (1, 7, 8, 9, 70, 80, 90, 128, 129, 600, 3000)] +
+              b'list': [[b'x' * k] * n for k in (1, 100, 1000, 8000)
+                        for n in (1, 7, 8, 9, 70, 80, 90, 128, 129, 600, 3000)] +
                        [[b'x' * n] for n in (8000, 8192, 9000)]}
     how = {b'string': b'SET', b'set': b'SADD', b'hash': b'HSET', b'zset': b'ZADD', b'list': b'RPUSH'}
     step = {b'string': 1, b'set': 1, b'hash': 2, b'zset': 2, b'list': 1}
@@ -263,7 +269,8 @@ def encodings_at_the_thresholds(t):
                 x, y = [c.pipeline([[b'DEL', b'k']] + commands + [[b'OBJECT', b'ENCODING', b'k']])[-1] for c in (a, b)]
                 if x != y:
                     problems.append('%s of %d words, %d bytes each, %s: redis %r, here %r' % (
-                        kind.decode(), len(words), len(words[-1]), 'at once' if commands is not grown else 'grown', x[1], y[1]))
+                        kind.decode(), len(words), len(words[-1]), 'at once' if commands is not grown else 'grown',
+                        x[1], y[1]))
     listed(problems, 'encodings differ')
 
 
@@ -288,7 +295,8 @@ def config_directives(t):
 @suite.test
 def config_get_patterns(t):
     a, b = both(t)
-    for words in (['maxmem*'], ['*policy'], ['MAXMEMORY'], ['nosuch'], ['maxmemory', 'timeout', 'maxmemory'], ['hash-max-*'],
+    for words in (['maxmem*'], ['*policy'], ['MAXMEMORY'], ['nosuch'], ['maxmemory', 'timeout', 'maxmemory'],
+                  ['hash-max-*'],
                   ['[mt]imeout'], ['client-output-buffer-limit']):
         x, y = a('CONFIG', 'GET', *words), b('CONFIG', 'GET', *words)
         equal(dict(zip(y[0::2], y[1::2])), dict(zip(x[0::2], x[1::2])), 'CONFIG GET %s' % words)
@@ -347,7 +355,8 @@ def latency_and_statistics(t):
     equal(c('LATENCY', 'LATEST'), [])
     c('CONFIG', 'SET', 'latency-monitor-threshold', 0)
     c('CONFIG', 'RESETSTAT')
-    c.pipeline([[b'SET', b'k', b'v'], [b'GET', b'k'], [b'GET', b'k'], [b'GET', b'none'], [b'LPUSH', b'k', b'x'], [b'GET']])
+    c.pipeline([[b'SET', b'k', b'v'], [b'GET', b'k'], [b'GET', b'k'], [b'GET', b'none'], [b'LPUSH', b'k', b'x'],
+                [b'GET']])
     text = c('INFO', 'commandstats').decode()
     true('cmdstat_get:calls=3,' in text, text)
     true('rejected_calls=1' in [x for x in text.split('\r\n') if x.startswith('cmdstat_get:')][0], text)

@@ -54,7 +54,7 @@ class Slow(AssertionError):
 
 @suite.test
 def keys_survive_under_load(t):
-    """Everything but the delay must hold each time; the delay is measured up to three times, as the machine is noisy."""
+    """Everything but the delay must hold each time; the delay is measured up to three times: the machine is noisy."""
     for attempt in range(3):
         try:
             return survive_under_load(t)

@@ -8,7 +8,8 @@ up when its log says "Ready to accept connections" and it answers PING. stop() s
 status of 0 and a log without a sanitizer's report; a server which died on its own fails the test that used it.
 
 The same class runs weft and any Redis-like peer; `is_weft` tells them apart (--version names the program).
-Servers are signalled by pid only. WEFT_TEST_PORT and WEFT_TEST_PORT_COUNT move the range of ports; WEFT_KEEP keeps the folders.
+Servers are signalled by pid only. WEFT_TEST_PORT and WEFT_TEST_PORT_COUNT move the range of ports; WEFT_KEEP keeps the
+folders.
 """
 import atexit
 import os

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Commands about the server and its clients, on any number of shards: CLIENT, INFO, SLOWLOG, LATENCY, MONITOR, MEMORY,
-DEBUG, FLUSHALL, SWAPDB, SHUTDOWN, CONFIG SET shards. What is summed over the shards must be exact, what concerns every shard
-must reach every shard, and what one client may see must come from all.
+DEBUG, FLUSHALL, SWAPDB, SHUTDOWN, CONFIG SET shards. What is summed over the shards must be exact, what concerns every
+shard must reach every shard, and what one client may see must come from all.
 
 Runs on a real Redis, too (tests of weft's own are skipped there); replies are also compared with one in parity_test.py.
 """
@@ -176,7 +176,8 @@ def dead_keys_stay_while_paused(t):
 def no_touch(t):
     """In this mode reads leave no trace for eviction; looking at a key never does."""
     a, b = several(t, 2)
-    a('CONFIG', 'SET', 'maxmemory', '500mb', 'maxmemory-policy', 'allkeys-lfu', 'lfu-log-factor', 0, 'lfu-decay-time', 0)
+    a('CONFIG', 'SET', 'maxmemory', '500mb', 'maxmemory-policy', 'allkeys-lfu', 'lfu-log-factor', 0, 'lfu-decay-time',
+      0)
     try:
         a.pipeline([['SET', k, 'v'] for k in KEYS])
         equal(a.call('CLIENT', 'NO-TOUCH', 'ON'), OK)

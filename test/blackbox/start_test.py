@@ -182,7 +182,8 @@ def bad_configuration_names_file_and_line(t):
             f.write(lines)
         status, out = run_server(t, path)
         true(status != 0, 'a bad file stops the start: %r' % lines)
-        true(re.search(r'line %d\b|:%d\b' % (number, number), out), 'the message names line %d: %s' % (number, out[-500:]))
+        true(re.search(r'line %d\b|:%d\b' % (number, number), out),
+             'the message names line %d: %s' % (number, out[-500:]))
     status, out = run_server(t, os.path.join(s.dir, 'none.conf'))
     true(status != 0 and 'none.conf' in out, 'a missing file: ' + out[-300:])
 
@@ -211,7 +212,8 @@ def include_and_quoting(t):
     s.port = servers.free_port()
     with open(main, 'w') as f:
         f.write('port %d\nsave ""\nmaxmemory 1mb\ninclude %s/conf.d/a.conf\n'
-                'CLIENT-output-BUFFER-limit normal 10mb 5mb 3\nslowlog-max-len 5\nslowlog-max-len 6\n' % (s.port, s.dir))
+                'CLIENT-output-BUFFER-limit normal 10mb 5mb 3\nslowlog-max-len 5\nslowlog-max-len 6\n'
+                % (s.port, s.dir))
     s.config, s.defaults = main, False
     s.start()
     with s.conn() as c:
@@ -268,7 +270,8 @@ def config_resetstat(t):
     c = t.server.conn()
     for i in range(10):
         c('SET', 'k', i)
-    true(b'cmdstat_set:calls=1' in c('INFO', 'commandstats') or b'cmdstat_set:' in c('INFO', 'commandstats'), 'statistics')
+    true(b'cmdstat_set:calls=1' in c('INFO', 'commandstats') or b'cmdstat_set:' in c('INFO', 'commandstats'),
+         'statistics')
     equal(c.call('CONFIG', 'RESETSTAT'), ('+', b'OK'))
     true(b'cmdstat_set:' not in c('INFO', 'commandstats'), 'cleared')
 

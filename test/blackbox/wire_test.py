@@ -152,7 +152,8 @@ def garbage(t):
     """Random bytes, and valid requests with bytes changed: every reply is RESP, the server serves on."""
     rng = random.Random(11)
     watcher = t.server.conn()
-    template = encode([b'SET', b'k', b'v' * 20]) + encode([b'LPUSH', b'l', b'1', b'2']) + encode([b'HSET', b'h', b'f', b'1'])
+    template = (encode([b'SET', b'k', b'v' * 20]) + encode([b'LPUSH', b'l', b'1', b'2']) +
+                encode([b'HSET', b'h', b'f', b'1']))
     for round_ in range(300):
         if round_ % 3 == 0:
             data = bytes(rng.randrange(256) for _ in range(rng.randrange(1, 300)))
@@ -398,7 +399,8 @@ def resp3_types(t):
     c = t.server.conn()
     hello = c.call('HELLO', '3')
     equal(hello[0], '%')
-    c.pipeline([[b'HSET', b'h', b'f', b'v'], [b'SADD', b's', b'm'], [b'ZADD', b'z', b'1.5', b'm'], [b'SET', b'k', b'v']])
+    c.pipeline([[b'HSET', b'h', b'f', b'v'], [b'SADD', b's', b'm'], [b'ZADD', b'z', b'1.5', b'm'],
+                [b'SET', b'k', b'v']])
     equal(c.call('HGETALL', 'h'), ('%', (('$', b'f'), ('$', b'v'))))
     equal(c.call('SMEMBERS', 's'), ('~', (('$', b'm'),)))
     equal(c.call('ZSCORE', 'z', 'm'), (',', b'1.5'))

@@ -22,7 +22,8 @@ def install(into):
     lock = os.path.join(HERE, 'node', 'package-lock.json')
     os.makedirs(into, exist_ok=True)
     done = os.path.join(into, 'installed-lock.json')
-    if not (os.path.isdir(os.path.join(into, 'node_modules')) and os.path.exists(done) and filecmp.cmp(lock, done, False)):
+    if not (os.path.isdir(os.path.join(into, 'node_modules')) and os.path.exists(done)
+            and filecmp.cmp(lock, done, False)):
         for name in ('package.json', 'package-lock.json'):
             shutil.copy(os.path.join(HERE, 'node', name), into)
         subprocess.run(['npm', 'ci', '--no-audit', '--no-fund', '--ignore-scripts'], cwd=into, check=True, timeout=300)

@@ -36,7 +36,8 @@ def one_shot(t):
 
 @suite.test
 def errors(t):
-    true(cli(t, 'NOSUCH', 'a').startswith(b"ERR unknown command 'NOSUCH', with args beginning with: 'a'"), 'unknown command')
+    true(cli(t, 'NOSUCH', 'a').startswith(b"ERR unknown command 'NOSUCH', with args beginning with: 'a'"),
+         'unknown command')
     equal(cli(t, 'GET').strip(), b"ERR wrong number of arguments for 'get' command")
     cli(t, 'LPUSH', 'l', 'x')
     true(cli(t, 'GET', 'l').startswith(b'WRONGTYPE Operation against a key'), 'wrong type')
@@ -71,7 +72,8 @@ def json_output(t):
 
 @suite.test
 def pipe_mode(t):
-    lines = b''.join(b'*3\r\n$3\r\nSET\r\n$%d\r\nkey:%d\r\n$5\r\nvalue\r\n' % (len('key:%d' % i), i) for i in range(20000))
+    lines = b''.join(b'*3\r\n$3\r\nSET\r\n$%d\r\nkey:%d\r\n$5\r\nvalue\r\n'
+                     % (len('key:%d' % i), i) for i in range(20000))
     out = cli(t, '--pipe', data=lines)
     true(b'errors: 0, replies: 20000' in out, out)
     equal(cli(t, 'DBSIZE'), b'20000\n')

@@ -59,20 +59,23 @@ KEYS = {
 ODD_KEYS = [b'none', b'k\x00\xff\r\n', b'']
 ALL_KEYS = sorted({k for pool in KEYS.values() for k in pool}) + ODD_KEYS
 
-VALUES = [b'a', b'10', b'hello world', b'', b'3.5', b'-7', b'0', b'foobar', b'\x00\xff\r\n\x80', b'mynewtext', b'ohmytext',
-          b'9223372036854775807', b'-9223372036854775808', b'12345678901234567890', b'x' * 44, b'x' * 45, b'y' * 300,
-          b' 1', b'1 ', b'+5', b'007', b'1e3', b'nan', b'\xff' * 9, b'\x00' * 12]
-MEMBERS = [b'a', b'b', b'c', b'd', b'1', b'2', b'3', b'10', b'-4', b'e', b'f', b'7', b'1.5', b'', b'\x00\x01\xfe', b'abc',
-           b'a b', b'99999999999', b'9223372036854775807', b'M' * 63, b'L' * 65]
+VALUES = [b'a', b'10', b'hello world', b'', b'3.5', b'-7', b'0', b'foobar', b'\x00\xff\r\n\x80', b'mynewtext',
+          b'ohmytext', b'9223372036854775807', b'-9223372036854775808', b'12345678901234567890', b'x' * 44, b'x' * 45,
+          b'y' * 300, b' 1', b'1 ', b'+5', b'007', b'1e3', b'nan', b'\xff' * 9, b'\x00' * 12]
+MEMBERS = [b'a', b'b', b'c', b'd', b'1', b'2', b'3', b'10', b'-4', b'e', b'f', b'7', b'1.5', b'', b'\x00\x01\xfe',
+           b'abc', b'a b', b'99999999999', b'9223372036854775807', b'M' * 63, b'L' * 65]
 SCORES = [b'1', b'0', b'2', b'3', b'-1', b'1.5', b'2.5', b'10', b'inf', b'-inf', b'1e300', b'-0.0', b'0.1', b'3.0',
           b'1e-7', b'123456789012345678', b'17.7']
-FLOATS = [b'1', b'1.5', b'-0.1', b'3e5', b'0', b'1e-7', b'123456789.123', b'-2', b'5.0e3', b'inf', b'0.30000000000000004']
+FLOATS = [b'1', b'1.5', b'-0.1', b'3e5', b'0', b'1e-7', b'123456789.123', b'-2', b'5.0e3', b'inf',
+          b'0.30000000000000004']
 INTS = [b'1', b'2', b'-1', b'0', b'5', b'10', b'-3', b'100', b'9223372036854775807', b'-9223372036854775807']
 GARBAGE = [b'', b'abc', b'1.5', b'-1', b'0', b'9223372036854775807', b'9223372036854775808', b'-9223372036854775808',
-           b'-9223372036854775809', b'nan', b'inf', b'-inf', b'1e400', b'0x10', b' 1', b'1 ', b'+1', b'01', b'4294967296',
-           b'2147483648', b'*', b'#', b'(', b'[', b'+', b'(1', b'[a', b'NX', b'XX', b'GT', b'LIMIT', b'WITHSCORES', b'COUNT',
-           b'MATCH', b'\x00\xff', b'FIELDS', b'KEEPTTL', b'EX', b'GET', b'BY', b'u64', b'i65', b'1e', b'--5']
-PATTERNS = [b'*', b'a*', b'?', b'[a-c]*', b'h?', b'[^a]*', b'{t}*', b'*1', b'\\*', b's[1-2]', b'*\x00*', b'nomatch', b'']
+           b'-9223372036854775809', b'nan', b'inf', b'-inf', b'1e400', b'0x10', b' 1', b'1 ', b'+1', b'01',
+           b'4294967296', b'2147483648', b'*', b'#', b'(', b'[', b'+', b'(1', b'[a', b'NX', b'XX', b'GT', b'LIMIT',
+           b'WITHSCORES', b'COUNT', b'MATCH', b'\x00\xff', b'FIELDS', b'KEEPTTL', b'EX', b'GET', b'BY', b'u64', b'i65',
+           b'1e', b'--5']
+PATTERNS = [b'*', b'a*', b'?', b'[a-c]*', b'h?', b'[^a]*', b'{t}*', b'*1', b'\\*', b's[1-2]', b'*\x00*', b'nomatch',
+            b'']
 BITFIELD_TYPES = [b'u8', b'i8', b'u1', b'i5', b'u16', b'i32', b'u63', b'i64', b'u4', b'i63', b'u32']
 
 GENERATORS = {}
@@ -230,7 +233,7 @@ bit 1 SET <b> <v>
 bit 2 GETBIT <b> <boff>
 bit 2 BITCOUNT <b> [<idx> <idx>|<idx> <idx> BYTE|<idx> <idx> BIT]
 bit 2 BITPOS <b> <bit> [<idx>|<idx> <idx>|<idx> <idx> BYTE|<idx> <idx> BIT]
-bit 3 BITFIELD <b> (GET <bft> <bfo>|SET <bft> <bfo> <n>|INCRBY <bft> <bfo> <n>|OVERFLOW (WRAP|SAT|FAIL) INCRBY <bft> <bfo> <n>)+
+bit 3 BITFIELD <b> (GET <bft> <bfo>|[OVERFLOW (WRAP|SAT|FAIL)] (SET|INCRBY) <bft> <bfo> <n>)+
 bit 1 BITFIELD_RO <b> (GET <bft> <bfo>)+
 bit 2 BITOP (AND|OR|XOR|NOT|ANDOR) <b> <b> [<b>] [<s>]
 key 2 COPY <k> <k> [DB <db>] [REPLACE]
@@ -401,8 +404,8 @@ conn 1 MEMORY USAGE <k> [SAMPLES <cnt>]
 conn 1 TIME
 '''
 
-FAMILY_WEIGHT = {'string': 20, 'bit': 8, 'key': 20, 'hash': 20, 'list': 14, 'set': 14, 'zset': 22, 'stream': 8, 'multi': 2, 'db': 2,
-                 'conn': 3}
+FAMILY_WEIGHT = {'string': 20, 'bit': 8, 'key': 20, 'hash': 20, 'list': 14, 'set': 14, 'zset': 22, 'stream': 8,
+                 'multi': 2, 'db': 2, 'conn': 3}
 
 # One drawn "fill" at the head of a sequence saves many commands of building up state.
 FILLS = '''

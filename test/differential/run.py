@@ -284,7 +284,8 @@ def hunt(options, dut, ref, pair_class=runner.Pair):
     pair.field_expiry = 'HPEXPIRETIME' in runner.known_commands(ref, ['HPEXPIRETIME'])
     h = Hunt(pair, options, language)
 
-    paths = options.replay if options.replay is not None else sorted(glob.glob(os.path.join(options.regressions, '*.txt')))
+    kept = sorted(glob.glob(os.path.join(options.regressions, '*.txt')))
+    paths = options.replay if options.replay is not None else kept
     passed, failed = h.replay(paths)
     print('%d kept sequences replayed, %d failed' % (passed + failed, failed), flush=True)
     for name in lacking:

@@ -8,8 +8,8 @@ Steps for the same connection travel as one pipeline to both servers. Three kind
   - DBSIZE, which may count keys past their deadline: those are touched first.
   - ranges by name (ZLEXCOUNT, ... BYLEX) of a large sorted set whose scores differ: where a bound is not one place
     in it, what Redis finds depends on the random levels of its skip list; these are left out.
-  - directions:  @soon COMMAND   runs a command that gives its key or a field a deadline a few ms ahead, waits until both
-                                 servers must have seen it pass, then looks at the key
+  - directions:  @soon COMMAND   runs a command that gives its key or a field a deadline a few ms ahead, waits until
+                                 both servers must have seen it pass, then looks at the key
                  @reload         DEBUG RELOAD on both: everything passes through the RDB codec
                  @dumpcross KEY  DUMPs on both, RESTOREs each payload into the *other* server as key "restored"
 
@@ -58,7 +58,7 @@ def is_lex(words):
 
 
 def has_one_place(members, bound):
-    """Do those below a bound like "(a" or "[a" all stand before those above it? Then every search finds the same place."""
+    """Do those below a bound like "(a" or "[a" all stand before those above it? Then any search finds one place."""
     if bound[:1] not in (b'(', b'['):
         return True
     sides = [(m > bound[1:]) + (m >= bound[1:]) for m in members]
@@ -323,7 +323,8 @@ class Pair:
         if a.call(b'OBJECT', b'ENCODING', key) == ('$', b'skiplist'):
             members = [m[1] for m in flat(a.call(b'ZRANGE', key, b'0', b'-1'))]
             if not all(has_one_place(members, bound) for bound in words[2:]):
-                self.count(words, ('-', b''), 'a range by name over different scores depends on the skip list\'s levels')
+                self.count(words, ('-', b''),
+                           'a range by name over different scores depends on the skip list\'s levels')
                 return
         self.pipeline(conn, [words])
 
@@ -355,8 +356,9 @@ class Pair:
         from_weft = a.call(b'RESTORE', b'restored', b'0', y[1], b'REPLACE')
         from_ref = b.call(b'RESTORE', b'restored', b'0', x[1], b'REPLACE')
         if from_weft != from_ref or is_error(from_ref):
-            raise Mismatch('RESTORE of %s\n  weft\'s payload %r in the reference: %s\n  the reference\'s payload %r in weft: %s'
-                           % (quote(words[1]), y[1][:200], show(from_weft), x[1][:200], show(from_ref)),
+            text = ('RESTORE of %s\n  weft\'s payload %r in the reference: %s\n'
+                    '  the reference\'s payload %r in weft: %s')
+            raise Mismatch(text % (quote(words[1]), y[1][:200], show(from_weft), x[1][:200], show(from_ref)),
                            ('RESTORE', show(from_weft)[:40], show(from_ref)[:40]), words)
         self.count([b'RESTORE'], from_ref)
 
@@ -524,7 +526,8 @@ class Pair:
             build = [{b'list': b'RPUSH', b'set': b'SADD', b'hash': b'HSET'}[kind], b'fresh copy'] + items
         replies = []
         for side in (self.ref, self.dut):
-            replies.append(side.admin.pipeline([build, [b'OBJECT', b'ENCODING', b'fresh copy'], [b'DEL', b'fresh copy']])[1])
+            replies.append(side.admin.pipeline([build, [b'OBJECT', b'ENCODING', b'fresh copy'],
+                                                [b'DEL', b'fresh copy']])[1])
         return replies
 
     field_expiry = True

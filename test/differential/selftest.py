@@ -159,7 +159,9 @@ class BlindWatch(Fault):
 class QuietCorruption(Fault):
     """HSET stores another value; the reply is right."""
     def request(self, words):
-        return words[:-1] + [words[-1] + b'!'] if words[0] == b'HSET' and len(words) % 2 == 0 and len(words) > 3 else words
+        if words[0] == b'HSET' and len(words) % 2 == 0 and len(words) > 3:
+            return words[:-1] + [words[-1] + b'!']
+        return words
 
 
 @fault

@@ -342,7 +342,8 @@ def write_baseline(units, server, source):
     for unit in units:
         old[unit.name] = [t for t, r in unit.results.items() if r == 'ok']
     with open(path, 'w') as f:
-        json.dump({'server': servers.version(server), 'suite': source, 'passed': dict(sorted(old.items()))}, f, indent=0)
+        json.dump({'server': servers.version(server), 'suite': source, 'passed': dict(sorted(old.items()))}, f,
+                  indent=0)
         f.write('\n')
     print('baseline: %d tests in %d units' % (sum(map(len, old.values())), len(old)))
 
@@ -364,7 +365,8 @@ def reason_for(test, message, missing):
         return 'needs blocking commands'
     if 'replica' in message.lower() or 'redisHandle' in message and re.search('replica|slave|MASTER', test):
         return 'needs replication'
-    for pattern, what in (('replica|slave|MASTERAUTH', 'replication'), ('MIGRATE', 'MIGRATE'), ('cluster', 'cluster mode'),
+    for pattern, what in (('replica|slave|MASTERAUTH', 'replication'), ('MIGRATE', 'MIGRATE'),
+                          ('cluster', 'cluster mode'),
                           ('EVAL|LUA|script', 'EVAL'), ('XREAD|XGROUP', 'streams'), ('GEO', 'geo commands')):
         if re.search(pattern, test):
             return 'needs ' + what
@@ -386,7 +388,8 @@ def write_expected(units, baseline, missing):
     with open(path, 'w', encoding='utf-8') as f:
         f.write('# Tests of Redis\'s suite which need something of a later issue: unit <tab> test <tab> reason.\n'
                 '# Made by `run.py --restricted`: Redis 8.0 itself fails them when the commands outside issue 2 are\n'
-                '# renamed away. A line is removed when its command arrives. A test listed here that passes is reported.\n')
+                '# renamed away. A line is removed when its command arrives. A test listed here that passes is '
+                'reported.\n')
         for (unit, test), reason in sorted(expected.items()):
             f.write('%s\t%s\t%s\n' % (unit, test, reason))
     print('expected failures: %d' % len(expected))
