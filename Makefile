@@ -43,6 +43,7 @@ build/weft-server: build/release/weft-server ; ln -sf release/weft-server $@
 build/weft-bench: build/release/weft-bench ; ln -sf release/weft-bench $@
 build/weft-maelstrom: build/release/weft-maelstrom ; ln -sf release/weft-maelstrom $@
 build/history-check: build/release/history-check ; ln -sf release/history-check $@
+build/model-check: build/release/model-check ; ln -sf release/model-check $@
 
 $(OUT)/weft-server: $(OUT)/src/server/main.o $(LIB)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
@@ -53,6 +54,9 @@ $(OUT)/weft-maelstrom: $(OUT)/src/maelstrom/main.o $(LIB)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -ljansson $(LDLIBS)
 $(OUT)/history-check: $(OUT)/sim/history_main.o $(OUT)/sim/linear.o $(OUT)/sim/elle.o $(LIB)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -ljansson $(LDLIBS)
+# Judges tapes of executed commands by the simulator's model of Redis.
+$(OUT)/model-check: $(patsubst %.c,$(OUT)/%.o,test/sim/model_check.c sim/value.c sim/tape.c $(wildcard sim/model*.c)) $(LIB)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 $(OUT)/test/unit/maelstrom_%: LDLIBS += -ljansson
 # The simulator: all of sim/ but the mains of its tools.
 SIMOBJ  := $(patsubst %.c,$(OUT)/%.o,$(filter-out sim/main.c %_main.c,$(wildcard sim/*.c)))
@@ -100,7 +104,7 @@ run: all
 # Promela models of what threads share, and the bugs that they must find.
 spin: deps-test ; $(PY) test/spin/run.py
 
-test: deps-test all build/history-check
+test: deps-test all build/history-check build/model-check
 	$(MAKE) unit
 	$(PY) test/run.py
 
