@@ -6,8 +6,8 @@
  * program take a turn, whose io_wait() never sleeps.
  *
  * Chance comes from separate streams, so that drawing more of one does not shift the others: `network`
- * (delays, how bytes are cut), `schedule` (which of several ready connections comes first), and of each node
- * `disk` and `entropy`.
+ * (delays, how bytes are cut), `schedule` (which of several ready connections comes first), of each node
+ * `disk` and `entropy`, and of each fault its own.
  *
  * Invariants
  *  1. The clock never goes back, and moves only in io_sim_step().
@@ -16,9 +16,11 @@
  *  3. Received bytes are a heap block of their own, freed at the next io_wait(): a sanitizer sees who keeps
  *     them.
  *
- * Files: sim_net.c (sockets), sim_file.c (disks); this one is world, time and turn. Seams for faults to come
- * are the places where a delay or a cut is drawn: segment_fate() and disk_delay_us(). Tests:
- * test/unit/io_*_test.c run over every backend; io_sim_test.c has what is special here.
+ * Cost: an event is a place in a heap, so is an io's deadline; io_sim_ready() is one load for an io that has
+ * nothing to do.
+ *
+ * Files: sim_net.c (sockets), sim_file.c (disks), sim_fault.c (faults); this one is world, time and turn.
+ * Tests: test/unit/io_*_test.c run over every backend; io_sim_test.c has what is special here.
  */
 #include "io/sim.h"
 #include "base/hash.h"
@@ -66,6 +68,59 @@ static struct sim_event take_first(struct sim *sim)
     }
     sim->heap[i] = last;
     return first;
+}
+
+/* ---- deadlines ---- */
+
+static bool sooner(const struct sim_io *a, const struct sim_io *b)
+{
+    return a->deadline_us != b->deadline_us ? a->deadline_us < b->deadline_us : a->id < b->id;
+}
+
+static void deadline_put(struct sim *sim, struct sim_io *s, size_t place)
+{
+    sim->deadlines[place] = s;
+    s->deadline_place = place;
+}
+
+/* Moves `s` from `place`, which is free for it, to where it belongs. */
+static void deadline_sift(struct sim *sim, struct sim_io *s, size_t place)
+{
+    for (; place > 0 && sooner(s, sim->deadlines[(place - 1) / 2]); place = (place - 1) / 2)
+        deadline_put(sim, sim->deadlines[(place - 1) / 2], place);
+    for (;;) {
+        size_t child = 2 * place + 1;
+        if (child >= sim->deadline_count) break;
+        if (child + 1 < sim->deadline_count && sooner(sim->deadlines[child + 1], sim->deadlines[child]))
+            child++;
+        if (!sooner(sim->deadlines[child], s)) break;
+        deadline_put(sim, sim->deadlines[child], place);
+        place = child;
+    }
+    deadline_put(sim, s, place);
+}
+
+/* INT64_MAX: none. */
+static void deadline_set(struct sim_io *s, int64_t deadline_us)
+{
+    struct sim *sim = sim_of_io(s);
+    bool was = s->deadline_place != SIZE_MAX;
+    s->deadline_us = deadline_us;
+    if (was && deadline_us == INT64_MAX) {
+        size_t place = s->deadline_place;
+        struct sim_io *last = sim->deadlines[--sim->deadline_count];
+        s->deadline_place = SIZE_MAX;
+        if (last != s) deadline_sift(sim, last, place);
+    } else if (was) {
+        deadline_sift(sim, s, s->deadline_place);
+    } else if (deadline_us != INT64_MAX) {
+        if (sim->deadline_count == sim->deadline_room) {
+            sim->deadline_room = sim->deadline_room > 0 ? sim->deadline_room * 2 : 64;
+            sim->deadlines = realloc(sim->deadlines, sim->deadline_room * sizeof(sim->deadlines[0]));
+            CHECK(sim->deadlines != NULL);
+        }
+        deadline_sift(sim, s, sim->deadline_count++);
+    }
 }
 
 uint8_t *sim_copy(const void *data, size_t len)
@@ -148,6 +203,7 @@ static void sim_world_destroy(struct io_world *world)
         free(node);
     }
     free(sim->heap);
+    free(sim->deadlines);
     free(sim->numbers);
     free(sim);
 }
@@ -170,11 +226,7 @@ void io_sim_trace_note(struct io_world *world, uint64_t word)
 bool io_sim_step(struct io_world *world, int64_t not_after_us)
 {
     struct sim *sim = sim_of_world(world);
-    struct sim_io *first = NULL;
-    for (struct list *l = sim->ios.next; l != &sim->ios; l = l->next) {
-        struct sim_io *s = LIST_OWNER(l, struct sim_io, link);
-        if (s->deadline_us != INT64_MAX && (first == NULL || s->deadline_us < first->deadline_us)) first = s;
-    }
+    struct sim_io *first = sim->deadline_count > 0 ? sim->deadlines[0] : NULL;
     int64_t event_us = sim->heap_len > 0 ? sim->heap[0].time_us : INT64_MAX;
     int64_t deadline_us = first != NULL ? first->deadline_us : INT64_MAX;
     int64_t next_us = event_us <= deadline_us ? event_us : deadline_us;
@@ -187,8 +239,8 @@ bool io_sim_step(struct io_world *world, int64_t not_after_us)
         struct sim_event event = take_first(sim);
         event.fire(sim, &event);
     } else {
-        first->deadline_us = INT64_MAX;
-        first->deadline_fired = true;
+        deadline_set(first, INT64_MAX);
+        first->deadline_fired = first->maybe_ready = true;
     }
     return true;
 }
@@ -202,7 +254,7 @@ void io_sim_node_crash(struct io_world *world, enum io_sim_crash how, bool vanis
         if (s->node != node || s->dead) continue;
         sim_file_io_crash(s);
         s->dead = true;
-        s->deadline_us = INT64_MAX;
+        deadline_set(s, INT64_MAX);
     }
     if (how == IO_SIM_POWER_LOSS) sim_disk_power_loss(node);
     node->read_only = false;
@@ -215,15 +267,13 @@ void io_sim_node_crash(struct io_world *world, enum io_sim_crash how, bool vanis
 
 struct sim_chunk {
     struct sim_chunk *next;
-    uint8_t *data;
+    uint8_t data[];
 };
 
 uint8_t *sim_chunk_take(struct sim_io *s, const void *data, size_t len)
 {
-    struct sim_chunk *chunk = malloc(sizeof(*chunk));
+    struct sim_chunk *chunk = malloc(sizeof(*chunk) + len + IO_RECV_SLACK);
     CHECK(chunk != NULL);
-    chunk->data = malloc(len + IO_RECV_SLACK);
-    CHECK(chunk->data != NULL);
     memcpy(chunk->data, data, len);
     memset(chunk->data + len, 0xEE, IO_RECV_SLACK);
     chunk->next = s->chunks;
@@ -236,7 +286,6 @@ static void free_chunks(struct sim_io *s)
 {
     while (s->chunks != NULL) {
         struct sim_chunk *next = s->chunks->next;
-        free(s->chunks->data);
         free(s->chunks);
         s->chunks = next;
     }
@@ -249,6 +298,11 @@ static void trace(struct sim_io *s, const struct io_completion *c)
     int64_t words[] = {sim->now_us, c->op, s->node->number, s->number, c->result, c->socket};
     sim->trace = hash_bytes(words, sizeof(words), sim->trace);
     if (c->op == IO_RECV && c->result > 0) sim->trace = hash_bytes(c->data, (size_t)c->result, sim->trace);
+}
+
+static bool is_ready(const struct sim_io *s)
+{
+    return !s->dead && (s->woken || s->deadline_fired || sim_net_ready(s) || !list_empty(&s->files_done));
 }
 
 static int sim_turn(struct io *io, int64_t deadline_us, struct io_completion *out, int max)
@@ -265,22 +319,25 @@ static int sim_turn(struct io *io, int64_t deadline_us, struct io_completion *ou
     n = sim_net_accept_all(s, out, n, max);
     n = sim_net_receive_all(s, out, n, max);
     for (int i = 0; i < n; i++) trace(s, &out[i]);
-    s->deadline_us = deadline_us > sim_of_io(s)->now_us ? deadline_us : INT64_MAX;
+    deadline_set(s, deadline_us > sim_of_io(s)->now_us ? deadline_us : INT64_MAX);
     if (deadline_us <= sim_of_io(s)->now_us)
         s->deadline_fired = true; /* the caller is busy and comes again */
+    s->maybe_ready = is_ready(s);
     return n;
 }
 
 bool io_sim_ready(struct io *io)
 {
     struct sim_io *s = sim_of(io);
-    if (s->dead) return false;
-    return s->woken || s->deadline_fired || sim_net_ready(s) || !list_empty(&s->files_done);
+#ifdef __SANITIZE_ADDRESS__
+    CHECK(s->maybe_ready || !is_ready(s));
+#endif
+    return s->maybe_ready && is_ready(s);
 }
 
 static void sim_wake(struct io *target)
 {
-    sim_of(target)->woken = true;
+    sim_of(target)->woken = sim_of(target)->maybe_ready = true;
 }
 static int64_t sim_monotonic_us(struct io *io)
 {
@@ -306,6 +363,7 @@ static void sim_stall(struct io *io, int64_t us) {}
 static void sim_destroy(struct io *io)
 {
     struct sim_io *s = sim_of(io);
+    deadline_set(s, INT64_MAX);
     sim_net_io_destroy(s);
     sim_file_io_destroy(s);
     free_chunks(s);
@@ -364,7 +422,9 @@ static struct io *sim_io_create(struct io_world *world, int *error)
     s->node = node;
     s->number = node->io_count++;
     s->deadline_us = INT64_MAX;
-    s->deadline_fired = true; /* its program has not had its first turn */
+    s->deadline_place = SIZE_MAX;
+    s->id = node->sim->io_ids++;
+    s->maybe_ready = s->deadline_fired = true; /* its program has not had its first turn */
     sim_net_io_init(s);
     sim_file_io_init(s);
     list_append(&node->sim->ios, &s->link);

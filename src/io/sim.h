@@ -111,6 +111,9 @@ struct sim {
     uint64_t listener_ids;
     struct sim_event *heap; /* a binary heap by (time, sequence) */
     size_t heap_len, heap_room;
+    struct sim_io **deadlines; /* a binary heap by (deadline, id) of the ios that have one */
+    size_t deadline_count, deadline_room;
+    uint64_t io_ids;
     struct sim_socket **numbers; /* io_socket -> socket */
     size_t number_count;
     uint16_t next_port, next_client_port;
@@ -123,9 +126,13 @@ struct sim_io {
     struct sim_node *node;
     struct list link; /* in sim.ios */
     int number;       /* within the node */
+    /* False: it is not ready, nobody need look closer. Whatever may make it ready sets this. */
+    bool maybe_ready;
     bool woken, deadline_fired;
-    bool dead;           /* its node crashed: it waits to be destroyed */
-    int64_t deadline_us; /* of the last io_wait(), until it has fired */
+    bool dead;             /* its node crashed: it waits to be destroyed */
+    int64_t deadline_us;   /* of the last io_wait(), until it has fired; set by deadline_set() alone */
+    size_t deadline_place; /* in sim.deadlines; SIZE_MAX: in none */
+    uint64_t id;           /* of all ios of the world, in order of creation */
     struct list conns, readable, sending, done, done_lazy, acceptable;
     struct list files, files_flying, files_done; /* open ones; operations on their way; those that are done */
     struct sim_chunk *chunks;

@@ -230,6 +230,7 @@ static void on_done(struct sim *sim, struct sim_event *event)
     list_remove(&op->link);
     op->result = run(op);
     list_append(&op->io->files_done, &op->link);
+    op->io->maybe_ready = true;
 }
 
 static void submit(struct sim_io *s, struct sim_op op)

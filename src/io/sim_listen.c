@@ -111,14 +111,20 @@ struct sim_listener *sim_listen_any(struct sim_node *node, uint64_t chosen)
 
 /* ---- accepting ---- */
 
+static void make_acceptable(struct sim_listener *l)
+{
+    struct sim_io *s = sim_of(l->base.io);
+    if (!list_linked(&l->acceptable)) list_append(&s->acceptable, &l->acceptable);
+    s->maybe_ready = true;
+}
+
 static void on_accept_again(struct sim *sim, struct sim_event *event)
 {
     for (struct list *i = sim->listeners.next; i != &sim->listeners; i = i->next) {
         struct sim_listener *l = LIST_OWNER(i, struct sim_listener, link);
         if (l->id != (uint64_t)event->value || l->dead) continue;
         l->refusing = false;
-        if (l->waiting_count > 0 && !list_linked(&l->acceptable))
-            list_append(&sim_of(l->base.io)->acceptable, &l->acceptable);
+        if (l->waiting_count > 0) make_acceptable(l);
     }
 }
 
@@ -158,8 +164,7 @@ bool sim_listen_enqueue(struct sim_listener *l, struct sim_socket *client)
     server->open = true;
     client->link->peer = l->path == NULL && (sim->peer_ports[l->port / 64] >> l->port % 64 & 1);
     l->waiting[(l->waiting_head + l->waiting_count++) % l->backlog] = server;
-    if (!list_linked(&l->acceptable) && !l->refusing)
-        list_append(&sim_of(l->base.io)->acceptable, &l->acceptable);
+    if (!l->refusing) make_acceptable(l);
     if (l->path != NULL)
         snprintf(server->address, IO_ADDRESS_MAX, "%.100s:0", l->path);
     else

@@ -135,12 +135,14 @@ static void want_receive(struct sim_conn *c)
     bool something = s->head < s->tail || s->peer_ended || s->reset;
     bool may = something && conn_may_receive(&c->state);
     if (may && !list_linked(&c->readable)) list_append(&sim_io_of(c)->readable, &c->readable);
+    if (may) sim_io_of(c)->maybe_ready = true;
     if (!may) list_remove(&c->readable);
 }
 
 void sim_net_complete(struct sim_conn *c)
 {
     conn_complete(&c->state, &sim_io_of(c)->done, &sim_io_of(c)->done_lazy);
+    sim_io_of(c)->maybe_ready = true;
 }
 
 static void finish_send(struct sim_conn *c, int64_t result)
@@ -288,6 +290,7 @@ void sim_send(struct io_conn *conn, const struct io_slice *slices, int count, bo
     struct sim_conn *c = sim_conn_of(conn);
     conn_begin_send(&c->state, slices, count, lazy);
     list_append(&sim_io_of(c)->sending, &c->state.out);
+    sim_io_of(c)->maybe_ready = true;
 }
 
 void sim_net_send_all(struct sim_io *s)
