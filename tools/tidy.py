@@ -52,8 +52,8 @@ PURE_SYMBOLS = set('''
     __isoc23_strtoull _GLOBAL_OFFSET_TABLE_
     __memcpy_chk __memmove_chk __memset_chk __snprintf_chk __vsnprintf_chk __strcpy_chk __strcat_chk __vasprintf_chk
 '''.split())
-PURE_PREFIXES = ('XXH', 'json_', '__atomic_', '__popcount', '__clz', '__ctz', '__mul', '__div', '__udiv', '__umod', '__float',
-                 '__fix', '__ext', '__trunc')
+PURE_PREFIXES = ('XXH', 'json_', '__atomic_', '__popcount', '__clz', '__ctz', '__mul', '__div', '__udiv', '__umod',
+                 '__float', '__fix', '__ext', '__trunc')
 LINE_MAX = 110        # of C
 SCRIPT_LINE_MAX = 120 # of Python and shell
 FUNCTION_MAX = 100

@@ -6,7 +6,9 @@
  * Invariants
  *  1. A source has a request in hand only while it has a connection, and at most one.
  *  2. Its replies are counted: bytes that nobody waits for are a fault of the node.
- *  3. A source whose connection ends is gone when IO_CLOSED has come. */
+ *  3. A source whose connection ends is gone when IO_CLOSED has come.
+ *  4. A source without a connection (the node accepts no more at the moment) tries again every millisecond.
+ */
 #include "maelstrom/bridge.h"
 
 #include <errno.h>
@@ -18,7 +20,8 @@
 #include "base/check.h"
 #include "maelstrom/request.h"
 
-#define COMPLETIONS_MAX 64
+#define COMPLETIONS_MAX  64
+#define CONNECT_AGAIN_US 1000
 
 struct waiting {
     struct waiting *next;
@@ -29,7 +32,7 @@ struct source {
     struct bridge *bridge;
     struct source *next;
     char *name;
-    struct io_conn *conn;
+    struct io_conn *conn; /* NULL: not yet */
     bool closing, sending, busy;
     struct bytes in, out, sent; /* `sent` belongs to io until IO_SENT */
     struct request request;
@@ -112,7 +115,7 @@ static void source_close(struct source *s)
     if (s->closing) return;
     s->closing = true;
     s->bridge->source_count--;
-    io_close(s->conn);
+    if (s->conn) io_close(s->conn);
 }
 
 /* The connection has failed: what was under way may have been done or not, what waits was not begun. */
@@ -133,29 +136,20 @@ static void make_room(struct bridge *b)
     struct source *oldest = NULL;
     if (b->source_count < BRIDGE_SOURCES_MAX) return;
     for (struct source *s = b->sources; s; s = s->next)
-        if (!s->closing && !s->busy && !s->sending && (!oldest || s->used < oldest->used)) oldest = s;
+        if (!s->closing && !s->busy && !s->first && !s->sending && (!oldest || s->used < oldest->used))
+            oldest = s;
     if (oldest) source_close(oldest);
 }
 
-/* NULL with *error when the node cannot be reached or there are too many. */
-static struct source *source_of(struct bridge *b, const char *name, int *error)
+/* NULL when there are too many. */
+static struct source *source_of(struct bridge *b, const char *name)
 {
     for (struct source *s = b->sources; s; s = s->next)
         if (!s->closing && strcmp(s->name, name) == 0) return s;
     make_room(b);
-    *error = -EMFILE;
     if (b->source_count >= BRIDGE_SOURCES_MAX) return NULL;
     struct source *s = calloc(1, sizeof *s);
-    io_socket socket = b->host.connect(b->host.context, error);
     CHECK(s != NULL);
-    if (socket != IO_SOCKET_NONE && !(s->conn = io_attach(b->io, socket, s))) {
-        io_discard(b->io, socket);
-        *error = -ENOMEM;
-    }
-    if (!s->conn) {
-        free(s);
-        return NULL;
-    }
     s->bridge = b;
     s->name = strdup(name);
     CHECK(s->name != NULL);
@@ -183,7 +177,7 @@ static void source_flush(struct source *s)
 /* Begins what waits, until one is under way. */
 static void source_begin(struct source *s)
 {
-    while (!s->busy && s->first) {
+    while (s->conn && !s->busy && s->first) {
         struct waiting *w = s->first;
         s->first = w->next;
         if (!s->first) s->last = &s->first;
@@ -197,6 +191,23 @@ static void source_begin(struct source *s)
         free(w);
     }
     source_flush(s);
+}
+
+static void source_connect(struct source *s)
+{
+    struct bridge *b = s->bridge;
+    int error = 0;
+    io_socket socket = b->host.connect(b->host.context, &error);
+    if (socket == IO_SOCKET_NONE && error == -EAGAIN) return;
+    if (socket != IO_SOCKET_NONE) {
+        s->conn = io_attach(b->io, socket, s);
+        error = -ENOMEM;
+        if (!s->conn) io_discard(b->io, socket);
+    }
+    if (s->conn)
+        source_begin(s);
+    else
+        source_fail(s, strerror(-error));
 }
 
 static void source_received(struct source *s, const void *data, size_t len)
@@ -235,11 +246,9 @@ static bool seen_before(struct source *s, const json_t *msg_id)
 
 static void take_request(struct bridge *b, const char *name, json_t *body)
 {
-    int error = 0;
-    struct source *s = source_of(b, name, &error);
+    struct source *s = source_of(b, name);
     if (!s) {
-        reply_to(b, name, body,
-                 request_error(ERROR_UNAVAILABLE, "cannot reach the node: %s", strerror(-error)));
+        reply_to(b, name, body, request_error(ERROR_UNAVAILABLE, "%d sources are busy", BRIDGE_SOURCES_MAX));
         return;
     }
     s->used = ++b->clock;
@@ -255,7 +264,10 @@ static void take_request(struct bridge *b, const char *name, json_t *body)
     *s->last = w;
     s->last = &w->next;
     s->waiting_count++;
-    source_begin(s);
+    if (s->conn)
+        source_begin(s);
+    else
+        source_connect(s);
 }
 
 static void take_init(struct bridge *b, const char *source, const json_t *body)
@@ -386,9 +398,23 @@ struct bridge *bridge_create(struct io *io, io_socket input, const struct bridge
     return b;
 }
 
+/* Those that never had a connection: tries again, or forgets. True when some still wait for one. */
+static bool see_to_unconnected(struct bridge *b)
+{
+    bool some = false;
+    for (struct source *s = b->sources, *next; s; s = next) {
+        next = s->next;
+        if (!s->conn && !s->closing) source_connect(s);
+        some |= !s->conn && !s->closing;
+        if (!s->conn && s->closing) forget(b, s);
+    }
+    return some;
+}
+
 bool bridge_turn(struct bridge *b, int64_t max_wait_us)
 {
     struct io_completion done[COMPLETIONS_MAX];
+    if (see_to_unconnected(b) && max_wait_us > CONNECT_AGAIN_US) max_wait_us = CONNECT_AGAIN_US;
     int count = io_wait(b->io, io_monotonic_us(b->io) + max_wait_us, done, COMPLETIONS_MAX);
     for (int i = 0; i < count; i++) take_completion(b, &done[i]);
     if (atomic_load(&b->stop)) return false;

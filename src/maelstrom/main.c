@@ -21,6 +21,7 @@
 
 #define PARTITION_LIMIT (1u << 30)
 #define TURN_US         100000
+#define FILES_SPARE     256
 
 struct program {
     struct io_world *world;
@@ -159,6 +160,7 @@ static int run(const struct config_arguments *arguments)
     json_object_seed(seed | 1); /* or it would read /dev/urandom by itself */
     if (config.shards == 0) config.shards = io_cpu_count();
     if (config.shards > SHARDS_MAX) config.shards = SHARDS_MAX;
+    io_files_max(2 * BRIDGE_SOURCES_MAX + FILES_SPARE);
     config.protected_mode = false; /* there is no network to be protected from */
     p.log_level = config.loglevel;
     p.world = io_lines_world_create(backends[config.io], &error);
