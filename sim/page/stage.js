@@ -1,6 +1,6 @@
 // The cluster as it is at the cursor: clients above, a card per node, its shards as tiles that light up when they
 // work, messages on their way between them; below, in words, what is going on.
-const stage = { glow: 50 };
+const stage = { glow: 50, written: 0 };
 
 const shortCount = (n) => (n < 10000 ? String(n) : Math.round(n / 1000) + 'k');
 
@@ -159,6 +159,9 @@ function line(ctx, from, to, share, color, alpha) {
 }
 
 function drawWords(t, flying) {
+    // While it plays, nobody reads faster than that.
+    if (view.playing && performance.now() - stage.written < 150) return;
+    stage.written = performance.now();
     const faults = model.bands.filter((f) => f.t <= t && t < f.end);
     const rows = faults.slice(0, 12).map((f) => el('li', {}, el('button', { class: 'link', onclick: () => select(f.event), text: f.name }),
         ' ' + (f.n !== undefined ? 'node ' + f.n : f.c !== undefined ? 'client ' + f.c : 'everywhere') + (f.x ? ', ' + f.x : ''),

@@ -388,7 +388,7 @@ const middleOf = (row) => row.y + 9.5;
 function drawMessages(ctx) {
     for (const node of model.nodes) {
         const list = node.messages, first = upper(list, view.from - node.slowest - 1), last = upper(list, view.to);
-        const many = last - first > 500, step = Math.ceil((last - first) / 6000);
+        const shown = last - first, many = shown > 500 ? Math.max(0.05, Math.min(0.3, 200 / shown)) : 0, step = Math.ceil((last - first) / 6000);
         for (let i = first; i < last; i += step) {
             const m = list[i], a = lanes.rowOf.get('n' + node.n + '/' + m.a), b = lanes.rowOf.get('n' + node.n + '/' + m.b);
             drawArrow(ctx, m, middleOf(a), middleOf(b), m.l ? colors.muted : colors.violet, many);
@@ -397,7 +397,7 @@ function drawMessages(ctx) {
     const first = upper(model.packets, view.from - 1e6), last = upper(model.packets, view.to);
     for (let i = first; i < last; i++) {
         const p = model.packets[i], a = lanes.rowOf.get('n' + p.a), b = lanes.rowOf.get('n' + p.b);
-        if (a && b) drawArrow(ctx, p, a.y + 10, b.y + 10, colors.pink, last - first > 1500);
+        if (a && b) drawArrow(ctx, p, a.y + 10, b.y + 10, colors.pink, last - first > 500 ? 0.2 : 0);
     }
     ctx.globalAlpha = 1;
 }
@@ -407,7 +407,7 @@ function drawArrow(ctx, m, y0, y1, color, many, hot) {
     if (x1 < LABEL) return;
     if (lost) y1 = y0 + (y1 - y0) * 0.6;
     ctx.strokeStyle = ctx.fillStyle = lost ? colors.bad : color;
-    ctx.globalAlpha = hot ? 1 : many ? 0.25 : 0.7;
+    ctx.globalAlpha = hot ? 1 : many || 0.7; // `many`: so many that each is faint and has no head
     ctx.lineWidth = hot ? 2.5 : 1;
     ctx.setLineDash(lost ? [3, 3] : []);
     ctx.beginPath();
@@ -453,7 +453,7 @@ function drawSelected(ctx) {
     const m = view.selected;
     if (m && m.k === 'msg') {
         const a = lanes.rowOf.get('n' + m.n + '/' + m.a), b = lanes.rowOf.get('n' + m.n + '/' + m.b);
-        drawArrow(ctx, m, middleOf(a), middleOf(b), m.l ? colors.muted : colors.violet, false, true);
+        drawArrow(ctx, m, middleOf(a), middleOf(b), m.l ? colors.muted : colors.violet, 0, true);
         ctx.globalAlpha = 1;
     }
     const op = selectedOp(), client = op && lanes.rowOf.get('c' + op.c);

@@ -196,6 +196,9 @@ static void fault(struct world *w, int64_t step, int64_t steps)
         TRACE(t, packet, w->now_us, lost ? -1 : w->now_us + 700, below(w, 2), 2, "gossip", 180,
               lost ? "dropped" : "");
     }
+    if (step == part) TRACE(t, fired, w->now_us, 3, "net.split", 1);
+    if (step == part * 2) TRACE(t, fired, w->now_us, 3, "net.split", 1); /* nothing new */
+    if (step == part * 3) TRACE(t, fired, w->now_us, 3, "net.split", 8);
     if (step == steps - part) TRACE(t, note, w->now_us, -1, -1, -1, "healing begins: no new faults");
 }
 
