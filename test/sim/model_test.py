@@ -12,7 +12,8 @@ commands of one MULTI/EXEC see the same time: so a chunk of commands is sent as 
 PEXPIRETIME @clock, commands, EXEC. In every second sequence each command is sent by itself between two such probes, and
 when they do not show the same millisecond the sequence ends there (nothing is known of that command's time).
 
-Ends with "N passed, N failed": one test per seed, one per lie, and one for every command that never succeeded.
+Scripted tapes come on top: iterations and trimmed streams of which the model must believe some and must not believe others.
+Ends with "N passed, N failed": one test per seed, lie and scripted tape, and one for every command that never succeeded.
 """
 import argparse
 import collections
@@ -588,6 +589,80 @@ def tell_lies(model_check, path, tape, chance, count, known):
     return believed
 
 
+class Scripted:
+    """A tape of chosen commands, whose replies may be spoilt on the way."""
+
+    def __init__(self, port, path):
+        self.path = path
+        self.tape = Tape(path)
+        self.tape.reset()
+        self.state = State(0, RawConn(port, timeout=60))
+        self.run([b'FLUSHALL'])
+
+    def run(self, words, spoil=lambda tree, raw: raw):
+        self.state.conn.send([words])
+        tree, raw = self.state.conn.reply()
+        self.tape.command(self.state, words, 1000, spoil(tree, raw))
+        return tree
+
+    def is_believed(self, model_check):
+        self.tape.close()
+        self.state.conn.close()
+        return play(model_check, self.path)[0] == 0
+
+
+def iteration(port, path, model_check, command, lost_page, removed):
+    """A whole SSCAN or ZSCAN, of which one page lacks a member (that is then removed, or not). Believed?"""
+    script = Scripted(port, path)
+    step = 2 if command == b'ZSCAN' else 1
+    add = [b'ZADD', b'k'] if command == b'ZSCAN' else [b'SADD', b'k']
+    script.run(add + [w for i in range(300) for w in (b'%d' % i, b'member:%d' % i)[2 - step:]])
+    cursor, page = b'0', 0
+    while page == 0 or cursor != b'0':
+        def lose(tree, raw):
+            items = [item[1] for item in tree[1][1][1]]
+            if page == lost_page:
+                items = items[step:]
+            return b'*2\r\n$%d\r\n%s\r\n*%d\r\n' % (len(tree[1][0][1]), tree[1][0][1], len(items)) + \
+                b''.join(b'$%d\r\n%s\r\n' % (len(item), item) for item in items)
+        tree = script.run([command, b'k', cursor, b'COUNT', b'40'], lose)
+        if page == lost_page and removed:
+            script.run([b'ZREM' if command == b'ZSCAN' else b'SREM', b'k', tree[1][1][1][0][1]])
+        cursor = tree[1][0][1]
+        page += 1
+    return script.is_believed(model_check)
+
+
+def trimming(port, path, model_check, length, then):
+    """250 entries trimmed to about 50: may the stream be that long, and the next look at it show `then` entries?"""
+    script = Scripted(port, path)
+    for i in range(250):
+        script.run([b'XADD', b'k', b'%d' % (i + 1), b'n', b'%d' % i])
+    script.run([b'XADD', b'k', b'MAXLEN', b'~', b'50', b'1000', b'n', b'last'])
+    script.run([b'XLEN', b'k'], lambda tree, raw: b':%d\r\n' % length)
+    script.run([b'XRANGE', b'k', b'-', b'+'], lambda tree, raw: b'*%d\r\n' % then + b''.join(
+        b'*2\r\n$%d\r\n%s\r\n*2\r\n$1\r\nn\r\n$%d\r\n%s\r\n' % (len(i), i, len(v), v)
+        for i, v in ([(b'%d-0' % (n + 1), b'%d' % n) for n in range(250)] + [(b'1000-0', b'last')])[251 - then:]))
+    return script.is_believed(model_check)
+
+
+def scripted(reference, path, model_check):
+    """Failures of scripted tapes: the model must believe some and must not believe others."""
+    failures = []
+    count = 0
+    with servers.Server(reference) as server:
+        cases = [(iteration, (c, *case), believed) for c in (b'SSCAN', b'ZSCAN')
+                 for *case, believed in ((None, False, True), (0, False, False), (3, False, False), (3, True, True))]
+        cases += [(trimming, case, believed) for *case, believed in (
+            (50, 50, True), (100, 100, True), (150, 150, True), (49, 49, False), (151, 151, False), (251, 251, False),
+            (60, 61, False), (61, 60, False))]
+        for run, case, believed in cases:
+            count += 1
+            if run(server.port, path, model_check, *case) != believed:
+                failures.append('%s%r is %sbelieved' % (run.__name__, tuple(case), 'not ' if believed else ''))
+    return count, failures
+
+
 def record_size_before(words):
     return struct.calcsize('<BBHqII') + sum(4 + len(w) for w in words)
 
@@ -618,6 +693,10 @@ def main():
     unknown = collections.Counter()
     with tempfile.TemporaryDirectory() as folder:
         path = args.tape or os.path.join(folder, 'tape')
+        count, failures = scripted(reference, path, args.model_check)
+        passed, failed = count - len(failures), len(failures)
+        for failure in failures:
+            print('  ' + failure)
         for n in range(seed, seed + args.seeds):
             started = time.monotonic()
             tape = record(reference, path, n, args.commands, only)
