@@ -378,7 +378,8 @@ void cmd_hsetex(struct command_context *ctx)
         return;
     }
     bool past = options.timed && options.deadline_ms <= ctx->now_ms;
-    if (past && !entry.item) { /* set and gone at once */
+    if (past) mutate_key_touch(&entry); /* set and gone at once */
+    if (past && !entry.item) {
         reply_integer(ctx->reply, 1);
         return;
     }

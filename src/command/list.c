@@ -195,6 +195,7 @@ void cmd_ltrim(struct command_context *ctx)
         list_clamp_range(start, stop, count, &from, &n);
         mutate_list_remove(&entry, from + n, count - from - n);
         if (from > 0) mutate_list_remove(&entry, 0, from);
+        if (n == count) mutate_key_touch(&entry);
     }
     reply_ok(ctx->reply);
 }

@@ -46,6 +46,9 @@ int mutate_key_expire(struct entry *entry, int64_t deadline_ms);
 int mutate_key_rename(struct entry *from, struct entry *to);
 /* The value of `from` (present), with its deadline, for the key of `to`, in place of what was there. */
 int mutate_key_copy(const struct entry *from, struct entry *to);
+/* Nothing changes, and yet it counts as a change to those who watch the key: it was set and gone at once, or
+ * set to what it was. No record. */
+void mutate_key_touch(const struct entry *entry);
 /* Everything of a database in this partition. */
 int mutate_flush(struct partition *partition, uint8_t db);
 int mutate_swap_databases(struct partition *partition, uint8_t a, uint8_t b);

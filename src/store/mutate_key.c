@@ -132,6 +132,12 @@ static void emit_keyspace(struct partition *partition, uint8_t db, enum record_o
     partition->watches = watches;
 }
 
+void mutate_key_touch(const struct entry *entry)
+{
+    const struct key *key = &entry->key;
+    if (entry->partition->watches) watch_touch(entry->partition->watches, key->name, key->hash, key->db);
+}
+
 int mutate_flush(struct partition *partition, uint8_t db)
 {
     struct keyspace *keyspace = partition_keyspace(partition, db);

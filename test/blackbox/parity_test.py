@@ -279,6 +279,52 @@ CONFIG_OWN = {'port', 'dir', 'pidfile', 'logfile', 'unixsocket', 'bgsave-cpulist
               'proc-title-template', 'daemonize', 'aof-rewrite-cpulist', 'bio-cpulist', 'save'}
 
 
+# One key, K, as it may be, and what may happen to it: for what_is_a_change_to_a_watcher().
+STATES = ['', 'HSET K x 1', 'HSET K d 1', 'HSET K d 1 x 2', 'HSETEX K EX 1000 FIELDS 1 d 1', 'SET K 1',
+          'SET K 1 EX 1000',
+          'RPUSH K a', 'SADD K a', 'ZADD K 1 a', 'XADD K 1-1 a b']
+CHANGES = '''
+SET K v|SET K v EXAT 1|SET K v XX|SET K v NX|SET K v EX 100|SETNX K v|GETSET K v|GETDEL K|GETEX K|GETEX K PERSIST
+GETEX K EX 100|GETEX K EXAT 1|MSET K 1|MSETNX K 1|INCRBY K 0|SETBIT K 0 0|BITFIELD K SET u8 0 0|BITFIELD K GET u8 0
+BITFIELD K INCRBY u8 0 0|BITOP NOT K nn|DEL K|UNLINK K|EXPIRE K 0|EXPIRE K -1|EXPIRE K 100|EXPIRE K 100 XX
+EXPIREAT K 1 GT|PEXPIRE K 0 GT|PERSIST K|COPY K other|COPY nn K REPLACE|RENAME K K|RENAME K other|RENAMENX nn K
+MOVE K 1|SWAPDB 0 1|FLUSHDB|TOUCH K|OBJECT ENCODING K|RESTORE K 0 x|SORT nn STORE K|SORT K ALPHA STORE K|LTRIM K 0 -1
+LTRIM K 0 0|LREM K 0 a|LREM K 0 z|LSET K 0 a|LINSERT K BEFORE z b|LINSERT K BEFORE a b|RPUSHX K a|LPOP K 0|LPOP K
+LMOVE K K LEFT LEFT|LMPOP 1 K LEFT|SPOP K 0|SPOP K|SREM K a|SREM K z|SADD K a|SADD K z|SMOVE K K a|SMOVE K other a
+SINTERSTORE K nn|SDIFFSTORE K K|SUNIONSTORE K K|ZADD K XX 1 a|ZADD K 1 a|ZADD K 2 a|ZADD K GT 0 a|ZREM K a|ZREM K z
+ZINCRBY K 0 a|ZREMRANGEBYSCORE K 5 6|ZPOPMIN K 0|ZMPOP 1 K MIN|ZUNIONSTORE K 1 K|ZRANGESTORE K nn 0 -1
+XADD K NOMKSTREAM 2-1 a b|XTRIM K MAXLEN 0|XTRIM K MAXLEN 5|XDEL K 1-1|XDEL K 9-9|HDEL K d|HDEL K z|HSETNX K d 1
+HINCRBY K x 0|HSET K d 1|HGETDEL K FIELDS 1 d|HPERSIST K FIELDS 1 d|HGETEX K FIELDS 1 d|HGETEX K EX 0 FIELDS 1 d
+HGETEX K PXAT 1 FIELDS 1 d|HGETEX K PERSIST FIELDS 1 d|HGETEX K EX 100 FIELDS 1 d|HRANDFIELD K'''
+CHANGES = CHANGES.strip().replace('\n', '|').split('|')
+CHANGES += ['HSETEX K %s FIELDS 1 d v' % ' '.join(w for w in (c, e) if w) for c in ('', 'FNX', 'FXX')
+            for e in ('EX 0', 'EXAT 1', 'PXAT 1', 'EX 100', 'KEEPTTL', '')]
+CHANGES += ['%s K %s FIELDS 1 d' % (c, ' '.join(w for w in (e, k) if w)) for c,
+            e in (('HEXPIRE', '0'), ('HEXPIREAT', '1'),
+            ('HEXPIRE', '100')) for k in ('', 'NX', 'XX', 'GT', 'LT')]
+
+
+@suite.test
+def what_is_a_change_to_a_watcher(t):
+    """WATCH, a state, a command: does EXEC still run? Also where the command leaves all as it was."""
+    sides = [[s.conn() for _ in range(2)] for s in (reference(), t.server)]
+    problems = []
+    for state in STATES:
+        for change in CHANGES:
+            out = []
+            for watcher, other in sides:
+                watcher('FLUSHALL')
+                if state:
+                    other(state)
+                watcher('WATCH K')
+                reply = other.call(change)
+                aborted = watcher.pipeline([['MULTI'], ['PING'], ['EXEC']])[2][1] is None
+                out.append((reply, 'aborted' if aborted else 'ran', other('EXISTS K')))
+            if out[0] != out[1]:
+                problems.append('%s; %s\n    redis %r\n    here  %r' % (state, change, out[0], out[1]))
+    listed(problems, 'differences of %d' % (len(STATES) * len(CHANGES)))
+
+
 @suite.test
 def config_directives(t):
     """Every directive of the real server is known to CONFIG GET, most with the same default."""

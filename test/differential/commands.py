@@ -635,15 +635,14 @@ class Language:
 def short_life(g, names):
     """A key (or field) that dies within the sequence."""
     ms = b'%d' % g.pick([5, 15])
-    n = g.int(0, 4)
+    if g.one_in(3) and {'HPEXPIRE', 'HSETEX', 'HGETEX'} <= names:
+        key, field = g.pick(KEYS['h']), g.pick(MEMBERS[:8])
+        command = g.pick([[b'HPEXPIRE', key, ms, b'FIELDS', b'1', field],
+                          [b'HSETEX', key, b'PX', ms, b'FIELDS', b'1', field, b'v'],
+                          [b'HGETEX', key, b'PX', ms, b'FIELDS', b'1', field]])
+        return [(0, [b'HSET', key, field, b'v']), (0, [b'@soon'] + command)]
     key = g.pick(ALL_KEYS)
-    command = [b'PEXPIRE', key, ms]
-    if n == 3 and 'HPEXPIRE' in names:
-        command = [b'HPEXPIRE', g.pick(KEYS['h']), ms, b'FIELDS', b'1', g.pick(MEMBERS[:8])]
-    elif n == 2:
-        command = [b'SET', key, b'gone', b'PX', ms]
-    elif n == 4:
-        command = [b'GETEX', key, b'PX', ms]
+    command = g.pick([[b'PEXPIRE', key, ms], [b'SET', key, b'gone', b'PX', ms], [b'GETEX', key, b'PX', ms]])
     return [(0, [b'@soon'] + command)]
 
 

@@ -97,8 +97,9 @@ class UndyingKey(Fault):
 class UndyingField(Fault):
     """A field with a deadline a few ms ahead stays."""
     def request(self, words):
-        if words[0] == b'HPEXPIRE' and len(words) > 2 and words[2] in (b'5', b'15'):
-            return words[:2] + [b'60000'] + words[3:]
+        at = {b'HPEXPIRE': 2, b'HSETEX': 3, b'HGETEX': 3}.get(words[0])
+        if at and len(words) > at and words[at] in (b'5', b'15'):
+            return words[:at] + [b'60000'] + words[at + 1:]
         return words
 
 
