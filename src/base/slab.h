@@ -55,9 +55,9 @@ size_t slab_rounded(size_t size);
 slab_handle slab_alloc_smaller(struct slab *slab, size_t size);
 /* For several allocations of which all or none shall be made: after slab_reserve() said true, what allocates
  * `bytes` in sum (before rounding) cannot fail until slab_release(), in however many pieces and with
- * whatever is freed in between. Reserving again adds to it. The promise is kept out of address space beyond the
- * limit, so it costs no memory and about 5 ns; it is refused (nothing has changed) when the limit is reached
- * already, when no stretch of free pages is long enough, and where an injected failure falls due: the
+ * whatever is freed in between. Reserving again adds to it. The promise is kept out of address space beyond
+ * the limit, so it costs no memory and about 5 ns; it is refused (nothing has changed) when the limit is
+ * reached already, when no stretch of free pages is long enough, and where an injected failure falls due: the
  * reservation counts as one allocation, those that it covers as none. */
 bool slab_reserve(struct slab *slab, uint64_t bytes);
 void slab_release(struct slab *slab);

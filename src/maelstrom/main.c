@@ -202,9 +202,8 @@ int main(int argc, char **argv)
     int status = 0;
     if (arguments.action == CONFIG_SHOW_HELP)
         puts("usage: weft-maelstrom [configuration as for weft-server]\n"
-             "A weft node that speaks the Maelstrom protocol on stdin and stdout: workloads lin-kv, "
-             "txn-list-append "
-             "and echo,\none node. See the README.");
+             "A weft node that speaks the Maelstrom protocol on stdin and stdout: workloads lin-kv,\n"
+             "txn-list-append and echo, one node. See the README.");
     else if (arguments.action == CONFIG_SHOW_VERSION)
         puts("weft v=" COMMAND_WEFT_VERSION " redis=" COMMAND_REDIS_VERSION);
     else

@@ -1,6 +1,6 @@
 /* start: from a configuration to a node that serves, in any world. weft-server, the simulator and
- * weft-maelstrom come up through it; they differ in their host (threads or a scheduler) and in what the process
- * around the node does. Control plane, before the actors run or after they have stopped. */
+ * weft-maelstrom come up through it; they differ in their host (threads or a scheduler) and in what the
+ * process around the node does. Control plane, before the actors run or after they have stopped. */
 #ifndef WEFT_SERVER_START_H
 #define WEFT_SERVER_START_H
 
@@ -8,7 +8,8 @@
 #include "io/io.h"
 #include "shard/node.h"
 
-/* config_init() and config_load(), with files read through `io`. False with the whole text of what is wrong. */
+/* config_init() and config_load(), with files read through `io`. False with the whole text of what is wrong.
+ */
 bool start_load_config(struct config *config, struct io *io, const struct config_arguments *arguments,
                        void (*note)(void *context, const char *sentence), char fatal[CONFIG_FATAL_MAX]);
 /* A node with config->shards shards (none of 0) which do not run yet; the first has `first` as its io, the

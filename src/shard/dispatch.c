@@ -230,11 +230,9 @@ static const char *reason_to_refuse(struct shard *shard, struct session *session
     if (!(session->flags & SESSION_AUTHENTICATED) && !(command->flags & COMMAND_NO_AUTH))
         return "NOAUTH Authentication required.";
     if (UNLIKELY(command->flags & COMMAND_PROTECTED) && !may_debug(shard, session))
-        return "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you "
-               "can run it "
-               "from a local connection, otherwise you need to set this option in the configuration file, "
-               "and then "
-               "restart the server.";
+        return "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", "
+               "you can run it from a local connection, otherwise you need to set this option in the "
+               "configuration file, and then restart the server.";
     if (UNLIKELY(shard->config.maxmemory_bytes != 0)) {
         unsigned flags = command->flags;
         if (command->handler == cmd_exec && !MUTANT(exec_ignores_oom)) flags |= session->multi.any_flags;

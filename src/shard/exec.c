@@ -39,7 +39,8 @@ static void count_exec(struct shard *shard, const struct session *session, const
 }
 
 /* EXEC itself, for watchers: its commands were told one by one. */
-static void tell(struct shard *shard, const struct session *session, struct reply *reply, const struct slice *argv)
+static void tell(struct shard *shard, const struct session *session, struct reply *reply,
+                 const struct slice *argv)
 {
     if (LIKELY(!shard->node->host.executed)) return;
     struct command_context ctx = {.command = command_lookup("exec", 4),

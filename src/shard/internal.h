@@ -172,7 +172,8 @@ struct shard {
     struct reply feed[SHARDS_MAX];
     struct session **monitors; /* of this shard */
     uint32_t monitor_count;
-    bool no_touch; /* the command that runs now is of a client in CLIENT NO-TOUCH mode; set before dispatch_call */
+    bool no_touch; /* the command that runs now is of a client in CLIENT NO-TOUCH mode; set before
+                      dispatch_call */
     /* CLIENT PAUSE */
     int64_t pause_until_us;
     bool pause_writes_only;
@@ -231,8 +232,8 @@ void dispatch_ready(struct shard *shard);
 /* Fills ctx for a command of a session that runs here. */
 void dispatch_context(struct shard *shard, struct session *session, const struct command *command,
                       const struct slice *argv, int argc);
-/* Runs ctx's handler for `session` (which may be another shard's) with statistics; reply, key and partition are
- * set. */
+/* Runs ctx's handler for `session` (which may be another shard's) with statistics; reply, key and partition
+ * are set. */
 void dispatch_call(struct shard *shard, const struct session *session, struct command_context *ctx);
 /* Is its use of keys kept from eviction's eyes? TOUCH itself is not. */
 static inline bool dispatch_no_touch(const struct session *session, const struct command *command)

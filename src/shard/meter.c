@@ -135,9 +135,8 @@ void meter_error(struct shard *shard, const struct reply *reply)
     if (error_stats_add(&shard->errors, code, 1) || !shard->node->host.log) return;
     char line[160];
     snprintf(line, sizeof line,
-             "Errorstats stopped adding new errors because the number of errors reached the limit (%d); the "
-             "one too "
-             "many is %.*s. CONFIG RESETSTAT goes on.",
+             "Errorstats stopped adding new errors because the number of errors reached the limit (%d); "
+             "the one too many is %.*s. CONFIG RESETSTAT goes on.",
              STATS_ERRORS_MAX, (int)code.len, code.ptr);
     shard->node->host.log(shard->node->host.context, CONFIG_LOG_WARNING, line);
 }

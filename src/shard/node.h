@@ -46,8 +46,8 @@ struct node_host {
     void (*configured)(void *context, const struct config *config); /* shard 0, after a CONFIG SET */
     /* What the simulator's oracles see; NULL in production. `executed`: a command's handler has run on this
      * shard and written its reply from `reply_start` on; `session` may be another shard's. `record`: a change
-     * record, before `executed` of the command that made it. `mail_hidden`: the consumer does not see yet what
-     * is in this ring, and is woken later. */
+     * record, before `executed` of the command that made it. `mail_hidden`: the consumer does not see yet
+     * what is in this ring, and is woken later. */
     void (*executed)(void *context, const struct shard *shard, const struct session *session,
                      const struct command_context *ctx, size_t reply_start);
     void (*record)(void *context, const struct record *record);
@@ -59,7 +59,7 @@ struct node_host {
 struct budget {
     _Alignas(64) _Atomic int64_t used_bytes; /* leased by all shards */
     _Atomic int freeing;                     /* shards that have large values to free */
-    _Atomic int64_t peak_bytes;              /* the most that was seen, about every 100 ms and by every INFO */
+    _Atomic int64_t peak_bytes; /* the most that was seen, about every 100 ms and by every INFO */
 };
 
 struct node {

@@ -71,8 +71,8 @@ static void route(struct shard *shard, uint16_t count, uint16_t actors)
     answer(shard, PHASE_ROUTE);
 }
 
-/* Who was quiet may have lent a partition since, to an actor that was not yet: it takes part in the next phase when
- * that is home again. */
+/* Who was quiet may have lent a partition since, to an actor that was not yet: it takes part in the next
+ * phase when that is home again. */
 void reshard_quiet_check(struct shard *shard)
 {
     if (!is_quiet(shard)) {

@@ -10,8 +10,8 @@
 
 static bool looks_only(const struct command *command)
 {
-    static const char *const names[] = {"ttl", "pttl", "expiretime", "pexpiretime", "type", "exists", "debug",
-                                        "memory|usage"};
+    static const char *const names[] = {"ttl",  "pttl",   "expiretime", "pexpiretime",
+                                        "type", "exists", "debug",      "memory|usage"};
     if (command->container && strcmp(command->container->name, "object") == 0) return true;
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (strcmp(command->full_name, names[i]) == 0) return true;

@@ -76,6 +76,5 @@ void info_memory(struct info *info)
     info_line(info, "active_defrag_running:0");
     info_number(info, "lazyfree_pending_objects", info->report->total.pending_objects);
     /* Those that a flush frees in one piece, too. */
-    info_number(info, "lazyfreed_objects",
-                info->report->total.lazyfreed + info->report->total.flushed_keys);
+    info_number(info, "lazyfreed_objects", info->report->total.lazyfreed + info->report->total.flushed_keys);
 }

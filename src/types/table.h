@@ -106,7 +106,8 @@ static inline void table_init(struct table *table)
 }
 /* Frees buckets and directory, not the items; the table is empty then. */
 void table_destroy(struct table *table, struct slab *slab);
-/* The same step by step (types/value.h), items included: `visit` frees one. The table must not be used any more. */
+/* The same step by step (types/value.h), items included: `visit` frees one. The table must not be used any
+ * more. */
 bool table_free_some(struct table *table, struct slab *slab, uint32_t *cursor,
                      void (*visit)(void *context, slab_handle item), void *context, uint32_t *work);
 static inline uint64_t table_count(const struct table *table)

@@ -19,9 +19,9 @@
 #define VALUE_PACKED_MAX 2048
 
 /* Work of the <type>_free_some functions, which free a large value step by step: about one allocation each.
- * Between the steps nothing but the same function may touch the value; `cursor` is 0 at first. They return true
- * when the area owns nothing any more, and write off from *work what they did, at most down to 0 (one step is
- * always done, so a call may do a few hundred more than it was given). */
+ * Between the steps nothing but the same function may touch the value; `cursor` is 0 at first. They return
+ * true when the area owns nothing any more, and write off from *work what they did, at most down to 0 (one
+ * step is always done, so a call may do a few hundred more than it was given). */
 static inline void value_work_done(uint32_t *work, uint32_t done)
 {
     *work -= done < *work ? done : *work;
