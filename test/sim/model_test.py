@@ -422,7 +422,8 @@ class Driver:
             for _ in range(2):
                 assert state.conn.reply()[0] == ('+', b'QUEUED')
             state.queued, state.broken = [*self.probe_words()], False
-        elif name in (b'DISCARD', b'RESET') and not is_error(tree):
+        elif name in (b'DISCARD', b'RESET') and not is_error(tree) or is_error(tree) and tree[1].startswith(b'EXECABORT'):
+            # An EXEC with too many words discards, too.
             state.queued, state.watching = None, False
             self.tape.unwatch(state)
         elif name == b'UNWATCH' and not is_error(tree):
