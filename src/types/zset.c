@@ -197,27 +197,30 @@ uint32_t zset_count(const struct value *zset)
     return (uint32_t)table_count(&root.table);
 }
 
+/* Reads the large form and finds a member in it: its slot and score, or NULL. */
+static slab_handle *large_find(const struct value *zset, struct large *large, struct slice member,
+                               double *score)
+{
+    uint64_t hash;
+    large_read(zset, large);
+    slab_handle *slot = find_slot(large, member, &hash);
+    if (slot != NULL) *score = zset_item_score(slab_ptr(zset->slab, *slot));
+    return slot;
+}
+
 bool zset_score(const struct value *zset, struct slice member, double *score)
 {
-    if (!is_large(zset)) return small_find(zset, member, score) != PACKED_NONE;
     struct large large;
-    uint64_t hash;
-    large_read(zset, &large);
-    slab_handle *slot = find_slot(&large, member, &hash);
-    if (slot == NULL) return false;
-    *score = zset_item_score(slab_ptr(zset->slab, *slot));
-    return true;
+    if (is_large(zset)) return large_find(zset, &large, member, score) != NULL;
+    return small_find(zset, member, score) != PACKED_NONE;
 }
 
 bool zset_rank(const struct value *zset, struct slice member, uint32_t *rank, double *score)
 {
     if (is_large(zset)) {
         struct large large;
-        uint64_t hash;
-        large_read(zset, &large);
-        slab_handle *slot = find_slot(&large, member, &hash);
+        slab_handle *slot = large_find(zset, &large, member, score);
         if (slot == NULL) return false;
-        *score = zset_item_score(slab_ptr(zset->slab, *slot));
         *rank = zset_tree_rank(&large.tree, zset->slab, *slot);
         return true;
     }
