@@ -295,8 +295,8 @@ static const struct value *run_range(struct model_context *c, struct range range
     struct model_zset *zset = as_zset(object);
     bool skiplist = model_zset_may_be_skiplist(c->model, zset);
     struct selection s = select_items(c, zset, &range);
-    if (range.by == BY_LEX && skiplist && !storing && !cuts_cleanly(zset, &range))
-        return any_members(c, zset);
+    if (is_chance(c, zset, &range))
+        return storing ? store(c, zset, guess_items(c, zset, &range)) : any_members(c, zset);
     if (range.offset < 0 && range.by != BY_RANK && skiplist) {
         struct selection other = {.at = s.at};
         select_from_far_end(zset, &range, &other);
