@@ -7,6 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "sim/elle.h"
 #include "sim/linear.h"
 #include "sim/model.h"
 #include "sim/value.h"
@@ -99,7 +100,7 @@ static bool register_op(const struct op *op, struct linear_op *out)
     return !refused;
 }
 
-void check_histories(struct run *run)
+static void check_registers(struct run *run)
 {
     struct linear_op *ops = NULL;
     const struct op **origin = NULL;
@@ -131,4 +132,92 @@ void check_histories(struct run *run)
     free(result);
     free(ops);
     free(origin);
+}
+
+/* ---- transactions on lists ---- */
+
+struct append_history {
+    struct elle_transaction *items;
+    const struct op **execs;
+    size_t count, capacity;
+    struct value_arena arena; /* actions and the values that were read */
+};
+
+static int64_t number_of(struct slice text)
+{
+    int64_t number = 0;
+    for (size_t i = 0; i < text.len; i++) number = number * 10 + (text.ptr[i] - '0');
+    return number;
+}
+
+static struct elle_action action_of(struct append_history *history, const struct link *link, const struct op *op,
+                                    const struct value *reply)
+{
+    struct elle_action action = {.key = (uint32_t)link->process->index << 24 | link->life << 16 |
+                                        (uint32_t)op->db << 8 | (uint8_t)op->argv[1].ptr[op->argv[1].len - 1],
+                                 .is_read = slice_equal(op->argv[0], SLICE("LRANGE"))};
+    if (!action.is_read) {
+        action.value = number_of(op->argv[2]);
+    } else if (reply) {
+        int64_t *values = value_alloc(&history->arena, (reply->count + 1) * sizeof *values);
+        for (size_t i = 0; i < reply->count; i++) values[i] = number_of(reply->items[i].text);
+        action.values = values;
+        action.count = reply->count;
+    }
+    return action;
+}
+
+/* The transaction that ends with this EXEC. */
+static void add_transaction(struct append_history *history, const struct link *link, size_t exec_at)
+{
+    const struct op *exec = link->ops[exec_at];
+    size_t begin = exec_at;
+    while (begin > 0 && link->ops[begin - 1]->kind == OP_QUEUED) begin--;
+    const struct value *reply = NULL;
+    if (exec->executed) reply = value_parse(&history->arena, exec->reply, exec->reply_len).value;
+    bool ran = reply && reply->kind == VALUE_ARRAY, failed = false;
+    for (size_t i = 0; ran && i < reply->count; i++) failed |= value_is_error(&reply->items[i]);
+    if (failed) return; /* OOM in the middle: Redis's EXEC goes on, too; the model has judged it */
+    if (history->count == history->capacity) {
+        history->capacity = history->capacity ? history->capacity * 2 : 64;
+        history->items = realloc(history->items, history->capacity * sizeof *history->items);
+        history->execs = realloc(history->execs, history->capacity * sizeof *history->execs);
+        CHECK(history->items && history->execs);
+    }
+    struct elle_action *actions = value_alloc(&history->arena, (exec_at - begin + 1) * sizeof *actions);
+    for (size_t i = begin; i < exec_at; i++)
+        actions[i - begin] = action_of(history, link, link->ops[i], ran ? &reply->items[i - begin] : NULL);
+    history->execs[history->count] = exec;
+    history->items[history->count++] =
+        (struct elle_transaction){.invoked = (int64_t)link->ops[begin]->sent_tick,
+                                  .completed = exec->answered ? (int64_t)exec->answered_tick : ELLE_NEVER,
+                                  .status = !exec->answered ? ELLE_UNKNOWN : ran ? ELLE_COMMITTED : ELLE_ABORTED,
+                                  .actions = actions,
+                                  .count = exec_at - begin};
+}
+
+static void check_appends(struct run *run)
+{
+    struct append_history history = {0};
+    for (const struct link *link = run->links; link; link = link->next)
+        for (size_t i = 0; i < link->count; i++)
+            if (link->ops[i]->family == FAMILY_APPEND && link->ops[i]->kind == OP_EXEC) add_transaction(&history, link, i);
+    struct elle_result *result = calloc(1, sizeof *result);
+    CHECK(result);
+    if (history.count) elle_check(history.items, history.count, result);
+    if (history.count && !result->valid) {
+        struct trace_place place = {.client = -1, .node = -1, .shard = -1};
+        if (result->cycle_len) place.op = history.execs[result->cycle[0]]->number;
+        run_fail(run, ORACLE_TRANSACTIONS, &place, "%s", result->text);
+    }
+    free(result);
+    free(history.items);
+    free(history.execs);
+    value_arena_free(&history.arena);
+}
+
+void check_histories(struct run *run)
+{
+    check_registers(run);
+    check_appends(run);
 }

@@ -75,6 +75,7 @@ static int expire_field(struct model_context *c, struct model_hash *hash, struct
         return GONE;
     }
     f->deadline_ms = deadline_ms;
+    c->model->fields_expire = true;
     return SET;
 }
 
@@ -238,7 +239,7 @@ static const struct value *do_hgetex(struct model_context *c)
     struct model_hash *hash = object ? as_hash(object) : NULL;
     struct condition none = {0};
     bool changed = false;
-    if (hash != NULL && timed) hash->had_deadline = true;
+    if (hash != NULL && (timed || persist)) hash->had_deadline = true;
     for (size_t i = first; i < argc(c); i++) {
         struct model_field *f = hash ? model_hash_get(hash, arg(c, i), c->now_ms) : NULL;
         set_item(reply, i - first, f ? want_bulk(c, f->value) : want_null(c));

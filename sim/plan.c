@@ -84,6 +84,13 @@ static bool concerns_us(enum io_sim_fault fault)
     return group == IO_SIM_NETWORK && fault != IO_SIM_NET_LISTEN_ERROR && fault != IO_SIM_NET_CORRUPT;
 }
 
+/* A wall clock that goes back brings keys to life again that had expired but were not removed yet, here as in Redis.
+ * The model cannot know which, so in a seed with such clocks deadlines are far away. */
+static bool goes_back(const struct plan *plan)
+{
+    return plan->process_rate[FAULT_CLOCK_STEP] || plan->world_rate[IO_SIM_CLOCK_STEP_BACK];
+}
+
 static void draw_faults(struct plan *plan, const struct plan_options *options)
 {
     struct prng prng;
@@ -105,6 +112,7 @@ static void draw_faults(struct plan *plan, const struct plan_options *options)
                       : 0;
         if (may == 2 || (may && drawn)) plan->world_rate[i] = rate;
     }
+    plan->workload.far_deadlines = goes_back(plan);
 }
 
 /* ---- workload and shape ---- */

@@ -54,7 +54,7 @@ static void begin(struct run *run)
         char name[32];
         snprintf(name, sizeof name, "node-%d", i);
         *process = (struct process){.run = run, .index = i, .world = io_sim_node(run->world, name)};
-        struct model_options options = {.may_evict = strcmp(plan->policy_name, "noeviction") != 0, .may_oom = true};
+        struct model_options options = {.may_evict = strcmp(plan->policy_name, "noeviction") != 0, .may_oom = true, .fields_may_linger = true};
         process->model = model_create(&options);
     }
     run->client_count = plan->nodes * (plan->clients + 1);
@@ -158,7 +158,7 @@ static void heal(struct run *run)
     for (int i = 0; i < run->client_count; i++) {
         struct client *client = &run->clients[i];
         bool broken = run->plan.world_rate[IO_SIM_NET_HALF_OPEN] && client->link && link_outstanding(client->link);
-        if (client->state == CLIENT_OPEN && (broken || client->finished)) client_cut(client);
+        if (client->state == CLIENT_OPEN && (broken || client->finished || client->is_cut)) client_cut(client);
     }
     settle(run, "after healing");
 }

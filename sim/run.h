@@ -125,6 +125,7 @@ struct link_watch {
     char *key;
     size_t len;
     int db;
+    size_t index; /* of the WATCH in the link's ops */
     uint64_t token;
 };
 

@@ -79,9 +79,10 @@ void reshard_quiet_check(struct shard *shard)
         MARK("reshard.waits_for_quiet");
         return;
     }
-    if (shard->quiet_asked) answer(shard, PHASE_QUIET);
-    if (shard->route_asked) route(shard, shard->route_count, shard->route_actors);
-    shard->quiet_asked = shard->route_asked = false;
+    bool quiet_asked = shard->quiet_asked, route_asked = shard->route_asked;
+    shard->quiet_asked = shard->route_asked = false; /* before shard 0 hears itself and asks for the next */
+    if (quiet_asked) answer(shard, PHASE_QUIET);
+    if (route_asked) route(shard, shard->route_count, shard->route_actors);
 }
 
 static void follow(struct shard *shard, enum phase phase, const uint64_t *words)
