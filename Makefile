@@ -49,15 +49,6 @@ $(OUT)/weft-server: $(OUT)/src/server/main.o $(LIB)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 $(OUT)/weft-bench: $(patsubst %.c,$(OUT)/%.o,$(wildcard bench/*.c)) $(LIB)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
-# The node as Maelstrom drives it, and the checkers of histories as a program.
-$(OUT)/weft-maelstrom: $(OUT)/src/maelstrom/main.o $(LIB)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -ljansson $(LDLIBS)
-$(OUT)/history-check: $(OUT)/sim/history_main.o $(OUT)/sim/linear.o $(OUT)/sim/elle.o $(LIB)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -ljansson $(LDLIBS)
-# Judges tapes of executed commands by the simulator's model of Redis.
-$(OUT)/model-check: $(patsubst %.c,$(OUT)/%.o,test/sim/model_check.c sim/value.c sim/tape.c $(wildcard sim/model*.c)) $(LIB)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
-$(OUT)/test/unit/maelstrom_%: LDLIBS += -ljansson
 # The simulator: all of sim/ but the mains of its tools.
 SIMOBJ  := $(patsubst %.c,$(OUT)/%.o,$(filter-out sim/main.c %_main.c,$(wildcard sim/*.c)))
 SIMLIB  := $(OUT)/libweft-sim.a
@@ -70,6 +61,15 @@ FORCE:
 
 $(LIB): $(OBJ)
 	rm -f $@ && ar rcs $@ $^
+# The node as Maelstrom drives it, and the checkers of histories as a program.
+$(OUT)/weft-maelstrom: $(OUT)/src/maelstrom/main.o $(LIB)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -ljansson $(LDLIBS)
+$(OUT)/history-check: $(patsubst %.c,$(OUT)/%.o,sim/history_main.c sim/elle.c $(wildcard sim/linear*.c)) $(LIB)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -ljansson $(LDLIBS)
+$(OUT)/test/unit/maelstrom_%: LDLIBS += -ljansson
+# Judges tapes of executed commands by the simulator's model of Redis.
+$(OUT)/model-check: $(patsubst %.c,$(OUT)/%.o,test/sim/model_check.c sim/value.c sim/tape.c $(wildcard sim/model*.c)) $(LIB)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 $(SIMLIB): $(SIMOBJ)
 	rm -f $@ && ar rcs $@ $^
 $(OUT)/test/unit/sim_%_test: $(OUT)/test/unit/sim_%_test.o $(SIMLIB) $(LIB)
