@@ -13,7 +13,8 @@ import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import Suite, equal, true, wait_until  # noqa: E402
+from harness import Suite, equal, out_of_bounds, true, wait_until  # noqa: E402
+from server import Machine  # noqa: E402
 
 suite = Suite('expiry')
 KEYS = int(os.environ.get('WEFT_EXPIRY_KEYS', '1000000'))
@@ -75,6 +76,7 @@ def quantile(values, q):
 def mass_expiry(t, shards):
     stall_ms, linger_s = (2.0, 1.0) if t.server.is_weft else (60.0, 15.0)
     problems = []
+    machine = Machine()
     for attempt in range(4):
         s = t.start(shards=shards)
         # Long enough to load them all; a slow machine shifts the window, it does not thin it out.
@@ -119,7 +121,7 @@ def mass_expiry(t, shards):
         if gone is not None and gone <= linger_s and worst <= stall_ms + noise:
             return
         problems.append(line)
-    raise AssertionError('four times out of bounds (%g ms, %g s): %s' % (stall_ms, linger_s, '; '.join(problems)))
+    raise out_of_bounds(machine, 'four times out of bounds (%g ms, %g s): %s' % (stall_ms, linger_s, '; '.join(problems)))
 
 
 @suite.test

@@ -38,6 +38,42 @@ _running = set()
 _folders = set()
 
 
+def ticks_of(pid):
+    """CPU time of a process with all its threads, in clock ticks; 0 if it has gone."""
+    try:
+        with open('/proc/%d/stat' % pid) as f:
+            fields = f.read().rsplit(')', 1)[1].split()
+    except OSError:
+        return 0
+    return int(fields[11]) + int(fields[12])
+
+
+class Machine:
+    """How much of the CPUs others than this test and its servers have taken, from now on: a bound on time says something
+    about the server only on a machine that it has to itself."""
+    BUSY = 0.25
+
+    def __init__(self):
+        self._began = self._read()
+
+    @staticmethod
+    def _read():
+        with open('/proc/stat') as f:
+            columns = [int(x) for x in f.readline().split()[1:9]]
+        total = sum(columns)
+        own = sum(os.times()[:4]) * os.sysconf('SC_CLK_TCK') + sum(ticks_of(p.pid) for p in list(_running))
+        return total, total - columns[3] - columns[4], own
+
+    def others(self):
+        """The share that others took, 0 to 1; what the hypervisor took is among it."""
+        total, busy, own = (now - then for now, then in zip(self._read(), self._began))
+        return max(0, busy - own) / total if total else 0.0
+
+    @property
+    def is_busy(self):
+        return self.others() > self.BUSY
+
+
 class ServerFailed(Exception):
     """The server did not start, died, reported a defect or did not stop cleanly."""
 
@@ -191,9 +227,7 @@ class Server:
 
     def cpu_s(self):
         """User plus system CPU seconds used so far."""
-        with open('/proc/%d/stat' % self.pid) as f:
-            fields = f.read().rsplit(')', 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')
+        return ticks_of(self.pid) / os.sysconf('SC_CLK_TCK')
 
     # -- the end
 
