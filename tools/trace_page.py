@@ -11,7 +11,8 @@ import os
 import sys
 
 PAGE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'sim', 'page')
-SCRIPTS = ['model.js', 'view.js', 'timeline.js', 'overview.js', 'list.js', 'stage.js', 'keys.js', 'panels.js', 'main.js']
+SCRIPTS = ['model.js', 'view.js', 'timeline.js', 'overview.js', 'list.js', 'stage.js', 'keys.js', 'panels.js',
+           'main.js']
 MARK = '@TRACE-LINES@'
 
 
