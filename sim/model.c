@@ -376,7 +376,7 @@ static void swap_models(struct model *a, struct model *b)
 /* Tries with the undecided hash there, then with it gone; what the server did decides. */
 static const char *execute_undecided(struct model *model, const struct model_call *call, int depth)
 {
-    struct model_slot *slot = depth < 3 ? find_undecided(model, call) : NULL;
+    struct model_slot *slot = depth < 3 && model->fields_expire ? find_undecided(model, call) : NULL;
     if (slot == NULL) return execute(model, call);
     struct model *without = model_clone(model);
     struct model_slot *gone = model_slot_find(&without->dbs[slot->db - model->dbs], slot->key);

@@ -1,6 +1,6 @@
 /* model-check: plays a tape (sim/tape.h) to the model of Redis and prints its complaints.
  *
- *     model-check [--keep-going N] [--dump] [--unknown] TAPE
+ *     model-check [--keep-going N] [--dump] [--unknown] [--used] [--strict] TAPE
  *
  * Ends with a line "N commands, N complaints, N not modelled"; exit status 0 if there are no complaints and
  * the tape is whole. --keep-going N: go on after up to N complaints (the model's state is then its own).
@@ -61,10 +61,12 @@ static void watch(struct judge *j, const struct tape_record *r)
 static const char *judge_exec(struct judge *j, const struct tape_record *r)
 {
     const struct watch *touched = NULL;
+    bool unsure = false;
     for (size_t i = 0; i < j->watch_count; i++) {
         const struct watch *w = &j->watches[i];
-        if (w->session == r->session && model_watch_token(j->model, w->db, w->key, r->now_ms) != w->token)
-            touched = w;
+        if (w->session != r->session) continue;
+        unsure |= model_watch_unsure(j->model, w->db, w->key, r->now_ms);
+        if (model_watch_token(j->model, w->db, w->key, r->now_ms) != w->token) touched = w;
     }
     const char *complaint = NULL;
     if (r->ran && touched != NULL) {
@@ -72,7 +74,7 @@ static const char *judge_exec(struct judge *j, const struct tape_record *r)
         snprintf(j->text, sizeof(j->text), "EXEC ran although the watched key %s of database %d was touched",
                  value_print_bytes(touched->key, 40, key, sizeof(key)), touched->db);
         complaint = j->text;
-    } else if (!r->ran && touched == NULL) {
+    } else if (!r->ran && touched == NULL && !unsure) {
         complaint = "EXEC answered null although no watched key was touched";
     }
     unwatch(j, r->session);
@@ -160,7 +162,7 @@ static uint64_t print_tables(const struct judge *j, bool unknown, bool used)
 int main(int argc, char **argv)
 {
     uint64_t complaints_max = 1;
-    bool dump = false, unknown = false, used = false;
+    bool dump = false, unknown = false, used = false, strict = false;
     const char *path = NULL;
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--keep-going") == 0 && i + 1 < argc)
@@ -169,16 +171,19 @@ int main(int argc, char **argv)
             dump = true;
         else if (strcmp(argv[i], "--unknown") == 0)
             unknown = true;
+        else if (strcmp(argv[i], "--strict") == 0)
+            strict = true;
         else if (strcmp(argv[i], "--used") == 0)
             used = true;
         else
             path = argv[i];
     }
     if (path == NULL) {
-        fprintf(stderr, "usage: model-check [--keep-going N] [--dump] [--unknown] [--used] TAPE\n");
+        fprintf(stderr,
+                "usage: model-check [--keep-going N] [--dump] [--unknown] [--used] [--strict] TAPE\n");
         return 2;
     }
-    struct model_options options = {.fields_may_linger = true};
+    struct model_options options = {.fields_may_linger = !strict};
     struct judge j = {.model = model_create(&options)};
     int status = play(&j, path, complaints_max);
     if (dump) model_dump(j.model, stdout);
