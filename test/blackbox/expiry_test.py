@@ -121,7 +121,8 @@ def mass_expiry(t, shards):
         if gone is not None and gone <= linger_s and worst <= stall_ms + noise:
             return
         problems.append(line)
-    raise out_of_bounds(machine, 'four times out of bounds (%g ms, %g s): %s' % (stall_ms, linger_s, '; '.join(problems)))
+    raise out_of_bounds(machine, 'four times out of bounds (%g ms, %g s): %s' % (
+        stall_ms, linger_s, '; '.join(problems)))
 
 
 @suite.test

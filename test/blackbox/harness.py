@@ -72,7 +72,8 @@ def wait_until(condition, seconds, what, pause_s=0.02):
             if patience > 1 or not machine.is_busy:
                 raise AssertionError('not within %g s: %s' % (seconds * patience, what))
             patience = 4
-            print('    others take %.0f %% of the CPUs: waiting longer until %s' % (machine.others() * 100, what), flush=True)
+            print('    others take %.0f %% of the CPUs: waiting longer until %s' % (machine.others() * 100, what),
+                  flush=True)
         time.sleep(pause_s)
 
 

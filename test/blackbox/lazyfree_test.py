@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""Large values that lose their keys are freed in slices: nobody waits for it, whatever the way they lose them; memory comes
-back, counters tell, and what waits to be freed makes room before a write is refused or a key is evicted.
+"""Large values that lose their keys are freed in slices: nobody waits for it, whatever the way they lose them; memory
+comes back, counters tell, and what waits to be freed makes room before a write is refused or a key is evicted.
 """
 import multiprocessing
 import os

@@ -49,8 +49,8 @@ def ticks_of(pid):
 
 
 class Machine:
-    """How much of the CPUs others than this test and its servers have taken, from now on: a bound on time says something
-    about the server only on a machine that it has to itself."""
+    """How much of the CPUs others than this test and its servers have taken, from now on: a bound on time says
+    something about the server only on a machine that it has to itself."""
     BUSY = 0.25
 
     def __init__(self):
