@@ -3,11 +3,11 @@
 
     broken_node.py DEFECT [SEED]       "correct" breaks none
 
-Defects of lin-kv: stale (a read shows the value before the last one), lost (a write is acknowledged and forgotten), blind
-(a cas succeeds although the value differs), repeated (a request that the network repeats is executed again), late (a
-read is answered with what was there long before). Of txn-list-append: torn (a transaction is executed in two halves, others
-in between), forgetful (an append is acknowledged and forgotten), dirty (error 30, and yet it was done), snapshot (reads see
-the state of a while ago: serializable, but stale).
+Defects of lin-kv: stale (a read shows the value before the last one), lost (a write is acknowledged and forgotten),
+blind (a cas succeeds although the value differs), repeated (a request that the network repeats is executed again),
+late (a read is answered with what was there long before). Of txn-list-append: torn (a transaction is executed in two
+halves, others in between), forgetful (an append is acknowledged and forgotten), dirty (error 30, and yet it was
+done), snapshot (reads see the state of a while ago: serializable, but stale).
 """
 import json
 import random

@@ -25,7 +25,7 @@ class NodeDied(Exception):
 
 
 class Faults:
-    """Chances of a message. latency_ms: the longest usual delay. Maelstrom itself repeats nothing; TCP below it could."""
+    """Chances of a message. latency_ms: the longest usual delay. Maelstrom itself repeats nothing; TCP below could."""
 
     def __init__(self, latency_ms=4.0, loss=0.01, repeat=0.02, tail=0.02, cuts=True):
         self.latency_ms, self.loss, self.repeat, self.tail, self.cuts = latency_ms, loss, repeat, tail, cuts

@@ -105,14 +105,16 @@ class Tests:
             self.check('reading nothing: error 20', code({'type': 'read', 'key': 'k'}) == 20)
             self.check('cas on nothing: error 20', code({'type': 'cas', 'key': 'k', 'from': 1, 'to': 2}) == 20)
             ask({'type': 'write', 'key': 'k', 'value': {'b': [1, 'x'], 'a': None}})
-            self.check('a structured value', ask({'type': 'read', 'key': 'k'}).get('value') == {'a': None, 'b': [1, 'x']})
+            self.check('a structured value',
+                       ask({'type': 'read', 'key': 'k'}).get('value') == {'a': None, 'b': [1, 'x']})
             self.check('cas does not care for the order of fields', ask(
                 {'type': 'cas', 'key': 'k', 'from': {'a': None, 'b': [1, 'x']}, 'to': 7})['type'] == 'cas_ok')
             self.check('another value: error 22', code({'type': 'cas', 'key': 'k', 'from': '7', 'to': 8}) == 22)
             ask({'type': 'write', 'key': 1, 'value': 'one'})
             self.check('1 and "1" are two keys', code({'type': 'read', 'key': '1'}) == 20)
             self.check('an empty transaction', ask({'type': 'txn', 'txn': []}) .get('txn') == [])
-            self.check('its own append', ask({'type': 'txn', 'txn': [['r', 9, None], ['append', 9, 'v'], ['r', 9, None]]})
+            self.check('its own append',
+                       ask({'type': 'txn', 'txn': [['r', 9, None], ['append', 9, 'v'], ['r', 9, None]]})
                        .get('txn') == [['r', 9, None], ['append', 9, 'v'], ['r', 9, ['v']]])
             for line in (b'nonsense', b'{}', b'[1]', b'', b'{"src":"c1","dest":"n1","body":7}', b'"x"', b'\xff\xfe{'):
                 net.write_line(line)

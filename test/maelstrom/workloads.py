@@ -1,4 +1,5 @@
-"""Workloads as Maelstrom has them, each with what its clients ask and the history for our checkers (sim/history_main.c).
+"""Workloads as Maelstrom has them, each with what its clients ask and the history for our checkers
+(sim/history_main.c).
 
 A workload is driven by `drive`: every process asks, waits for the answer or the timeout, and asks again. Times in
 histories are nanoseconds: "invoked" before the request goes into the network, "returned" when the answer has come out.
@@ -65,7 +66,8 @@ class LinKv:
 
     def done(self, request, answer, began, ended):
         kind, code = request['type'], (answer or {}).get('code')
-        op = {'key': request['key'], 'invoked': began, 'returned': ended, 'kind': {'read': 'GET', 'write': 'SET'}.get(kind, 'CAS')}
+        op = {'key': request['key'], 'invoked': began, 'returned': ended,
+              'kind': {'read': 'GET', 'write': 'SET'}.get(kind, 'CAS')}
         if kind == 'write':
             op['value'] = str(request['value'])
         if kind == 'cas':

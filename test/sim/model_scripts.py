@@ -232,7 +232,8 @@ SCRIPTS = [
     (bytes_of(b'+PONG\r\n'), False), (bytes_of(b'+PONG\r\n', 3), False), (bytes_of(b'+PONG\n'), True),
     (bytes_of(b'+PONG\r'), True), (bytes_of(b'+PO\rNG\r\n'), True), (bytes_of(b'+PONG\r\n+PONG\r\n'), True),
     (bytes_of(b'$04\r\nPONG\r\n'), True), (bytes_of(b'$4\r\nPONG\n\n'), True), (bytes_of(b':01\r\n'), True),
-    (bytes_of(b':+1\r\n'), True), (bytes_of(b'$-2\r\n'), True), (bytes_of(b'_\r\n'), True), (bytes_of(b'$-1\r\n', 3), True),
+    (bytes_of(b':+1\r\n'), True), (bytes_of(b'$-2\r\n'), True), (bytes_of(b'_\r\n'), True),
+    (bytes_of(b'$-1\r\n', 3), True),
     (bytes_of(b'#x\r\n', 3), True), (bytes_of(b'%1\r\n+a\r\n', 3), True), (bytes_of(b'*2\r\n+PONG\r\n'), True),
     (bytes_of(b'PONG\r\n'), True), (bytes_of(b'*1\r\n' * 40 + b'+PONG\r\n'), True),
 ]
