@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Do the simulator's oracles see defects? Runs it once per mutant and seed until one fails; prints who killed what.
 
-    tools/mutants.py [--only NAME,…] [--seeds 60] [--minutes M] [--jobs 2] [--timeout 120]
+    tools/mutants.py [--only NAME,…] [--seeds 60] [--minutes M] [--jobs 2] [--timeout 60]
                      [--without-oracle NAME]… [--without-faults GROUP]… [--ablate] [--list]
 
 The mutants are those of src/base/mutants.def, compiled into build/mutants/weft-sim (make MODE=mutants). A run is
@@ -219,7 +219,7 @@ class Hunt:
                 continue
             try:
                 lives = self.try_one(mutant, seed)
-            except Exception as error:  # shown by the main thread
+            except BaseException as error:  # raised again by the main thread
                 self.failure = error
                 lives = False
             with self.lock:
@@ -335,7 +335,7 @@ def parse(words):
     parser.add_argument('--seeds', type=int, default=60, help='at most so many for each')
     parser.add_argument('--minutes', type=float, default=0, help='start nothing after this time (0: no limit)')
     parser.add_argument('--jobs', type=int, default=2, help='runs at a time')
-    parser.add_argument('--timeout', type=float, default=120, help='seconds of one run')
+    parser.add_argument('--timeout', type=float, default=60, help='seconds of one run')
     parser.add_argument('--memory', type=int, default=3072, help='MiB of one run')
     parser.add_argument('--without-oracle', action='append', default=[], metavar='NAME')
     parser.add_argument('--without-faults', action='append', default=[], metavar='GROUP')

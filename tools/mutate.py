@@ -2,7 +2,7 @@
 """Mechanical mutants: small changes drawn by seed over src/, each compiled, linked and given to the simulator.
 
     tools/mutate.py --seed S [--count 300] [--seeds 5] [--minutes M] [--jobs 2] [--only src/shard,src/types/table.c]
-                    [--show]                                             (draw and compile, run nothing)
+                    [--again] [--show]         (the copy of the tree that is there; draw and compile, run nothing)
 
 Unlike the mutants of src/base/mutants.def nobody has thought about these, so they say how much of the code is looked
 at rather than whether clever defects are found. A change touches one place of one line: a condition is turned round,
@@ -35,7 +35,7 @@ import time
 import mutants as hunting
 
 ROOT = hunting.ROOT
-LEFT_OUT = ('src/io/', 'src/server/', 'src/base/mutant', 'src/base/mark', 'src/base/check')
+LEFT_OUT = ('src/io/', 'src/server/', 'src/maelstrom/', 'src/base/mutant', 'src/base/mark', 'src/base/check')
 SILENT = re.compile(r'\b(CHECK|DCHECK|MARK|MUTANT|_Static_assert|__builtin_prefetch|TABLE_KEEP_PREFETCH|POISON|UNPOISON'
                     r'|snprintf|\w*prefetch\w*)\b')
 TOKEN = re.compile(r'''
@@ -177,16 +177,17 @@ def line_of(text, at):
 class Tree:
     """A copy of what weft-sim is made of, built once."""
 
-    def __init__(self, directory, mode, jobs):
+    def __init__(self, directory, mode, jobs, again=False):
         self.directory, self.mode = directory, mode
         self.lock = threading.Lock()
         self.compile_words, self.base_objects = {}, {}
-        shutil.rmtree(directory, ignore_errors=True)
-        os.makedirs(directory)
-        for name in ('src', 'sim', 'tools', 'Makefile'):
-            source = os.path.join(ROOT, name)
-            copy = shutil.copytree if os.path.isdir(source) else shutil.copy
-            copy(source, os.path.join(directory, name))
+        if not again:
+            shutil.rmtree(directory, ignore_errors=True)
+            os.makedirs(directory)
+            for name in ('src', 'sim', 'tools', 'Makefile'):
+                source = os.path.join(ROOT, name)
+                copy = shutil.copytree if os.path.isdir(source) else shutil.copy
+                copy(source, os.path.join(directory, name))
         self.make('-j%d' % jobs, 'build/%s/weft-sim' % mode)
         self.link_words = self.words_of('build/%s/weft-sim' % mode, 'src/base/check.c', ' -o build/%s/weft-sim ' % mode)
 
@@ -246,9 +247,7 @@ class Tree:
         words = list(self.link_words)
         words[words.index('-o') + 1] = out
         words.insert(next(i for i, word in enumerate(words) if word.endswith('.a')), obj)
-        result = subprocess.run(words, cwd=self.directory, capture_output=True, text=True, check=False)
-        if result.returncode:
-            sys.exit('linking a changed object failed:\n' + result.stderr[-2000:])
+        return subprocess.run(words, cwd=self.directory, capture_output=True, check=False).returncode == 0
 
 
 # ---- drawing ----
@@ -300,17 +299,21 @@ class Maker:
     def __init__(self, tree, sources, sites, count):
         self.tree, self.sources, self.sites, self.count = tree, sources, sites, count
         self.lock = threading.Lock()
-        self.next, self.made = 0, {}
+        self.next, self.made, self.failure = 0, {}, None
         self.refused = collections.Counter()
 
     def work(self):
         while True:
             with self.lock:
-                if len(self.made) >= self.count or self.next >= len(self.sites):
+                if self.failure or len(self.made) >= self.count or self.next >= len(self.sites):
                     return
                 index = self.next
                 self.next += 1
-            change = self.build(index)
+            change = None
+            try:
+                change = self.build(index)
+            except BaseException as error:  # raised again by the main thread
+                self.failure = error
             if change:
                 with self.lock:
                     self.made[index] = change
@@ -329,8 +332,11 @@ class Maker:
             os.remove(obj)
             return None
         change = Change(index, site, text)
-        self.tree.link(obj, base)
+        linked = self.tree.link(obj, base)
         os.remove(obj)
+        if not linked:
+            self.refused['does not link'] += 1  # not part of weft-sim, and what it needs is not there
+            return None
         change.binary = base
         return change
 
@@ -340,6 +346,8 @@ class Maker:
             thread.start()
         for thread in threads:
             thread.join()
+        if self.failure:
+            raise self.failure
         changes = [self.made[index] for index in sorted(self.made)]
         for extra in changes[self.count:]:
             os.remove(extra.binary)
@@ -421,6 +429,7 @@ def parse(words):
     parser.add_argument('--sim-args', default='', help='more words for every run')
     parser.add_argument('--dir', default=os.path.join(ROOT, 'build', 'mechanical'))
     parser.add_argument('--json', default=os.path.join(ROOT, 'build', 'mechanical.json'))
+    parser.add_argument('--again', action='store_true', help='use the copy of the tree that is there')
     parser.add_argument('--show', action='store_true', help='draw and compile, run nothing')
     return parser.parse_args(words)
 
@@ -428,7 +437,7 @@ def parse(words):
 def main(words):
     options = parse(words)
     hunting.note('copying and building the tree')
-    tree = Tree(os.path.abspath(options.dir), options.mode, options.jobs)
+    tree = Tree(os.path.abspath(options.dir), options.mode, options.jobs, options.again)
     sources = read_sources(tree.directory, options.only)
     sites = order_of_drawing(sources, options.seed)
     hunting.note('%d files, %d places; making %d mutants' % (len(sources), len(sites), options.count))
