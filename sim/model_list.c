@@ -216,6 +216,9 @@ static const struct value *run_linsert(struct model_context *c)
     struct model_list *list = list_at(c, arg(c, 1), &error);
     if (error) return error;
     if (!list) return want_integer(c, 0);
+    size_t least, most; /* Redis makes room before it looks for the pivot */
+    listpack_bytes(list, &least, &most);
+    if (most + arg(c, 4).len + 11 > LISTPACK_BYTES_MAX) list->head.big = true;
     for (size_t i = 0; i < list->items.count; i++) {
         if (!slice_equal(list->items.at[i], arg(c, 3))) continue;
         texts_insert(&list->items, i + after, arg(c, 4));

@@ -84,14 +84,16 @@ static void host_record(void *context, const struct record *record)
     }
 }
 
-static bool host_mail_hidden(void *context, uint16_t from, uint16_t to, enum lane lane)
+static bool host_mail_late(void *context, uint16_t from, uint16_t to, enum lane lane)
 {
     struct process *process = context;
-    for (int i = 0; i < process->hidden_count; i++) {
-        const struct hidden_mail *mail = &process->hidden[i];
-        if (mail->from == from && mail->to == to && mail->lane == lane) return true;
-    }
-    return false;
+    struct run *run = process->run;
+    if (!run->plan.process_rate[FAULT_MAIL_LATE] || run->healing ||
+        ring_is_empty(process->node->rings[from][to][lane]) || prng_below(&run->schedule, 20) != 0)
+        return false;
+    run->result.process_fired[FAULT_MAIL_LATE]++;
+    io_wake(shard_io(process->node->shards[to]));
+    return true;
 }
 
 /* ---- life ---- */
@@ -125,7 +127,7 @@ bool process_start(struct process *process, int shards)
                                            .log = host_log,
                                            .executed = host_executed,
                                            .record = host_record,
-                                           .mail_hidden = host_mail_hidden};
+                                           .mail_late = host_mail_late};
     struct node_host host = hooks;
     host.context = process;
     int error = 0;
@@ -141,7 +143,6 @@ bool process_start(struct process *process, int shards)
     process->node->io_name = "simulated";
     process->up = true;
     process->life++;
-    process->hidden_count = 0;
     memset(process->free_at_us, 0, sizeof process->free_at_us);
     process->paused_until_us = 0;
     process->failing = NULL;
@@ -346,7 +347,7 @@ static void fire(struct run *run, enum process_fault fault)
         }
         break;
     }
-    case FAULT_MAIL_DELAY: /* drawn per published batch: see schedule.c */
+    case FAULT_MAIL_LATE: /* drawn when a ring is looked at */
     case PROCESS_FAULTS: break;
     }
 }
@@ -362,7 +363,7 @@ void process_faults(struct run *run)
     if (run->healing) return;
     for (int fault = 0; fault < PROCESS_FAULTS; fault++) {
         uint32_t rate = run->plan.process_rate[fault];
-        if (!rate || fault == FAULT_MAIL_DELAY) continue;
+        if (!rate || fault == FAULT_MAIL_LATE) continue;
         if (!run->next_fault_us[fault]) run->next_fault_us[fault] = now + MINUTE_US / (2 * rate);
         if (now < run->next_fault_us[fault]) continue;
         run->next_fault_us[fault] = now + (int64_t)prng_below(&run->faults, (uint64_t)(2 * MINUTE_US / rate));

@@ -74,12 +74,6 @@ struct process {
     int64_t slow_until_us[RUN_SHARDS_MAX];
     int64_t paused_until_us, restart_at_us;
     int next_shards; /* at the next start */
-    struct hidden_mail {
-        uint16_t from, to;
-        uint8_t lane;
-        int64_t until_us;
-    } hidden[16]; /* lanes whose mail is seen late */
-    int hidden_count;
     uint64_t turns[RUN_SHARDS_MAX];
     bool memory_faults;        /* an allocation may have failed */
     int64_t empty_bytes;       /* accounted when nothing was in it */

@@ -4,6 +4,8 @@
 #include "sim/run.h"
 
 #include "shard/internal.h"
+#include "sim/trace_mail.h"
+#include "sim/trace_world.h"
 
 
 struct candidate {
@@ -85,37 +87,6 @@ static int choose(struct run *run, const struct candidate *c, int count)
     }
 }
 
-/* What this shard has published may be seen late. */
-static void delay_mail(struct run *run, struct process *process, int from)
-{
-    if (!run->plan.process_rate[FAULT_MAIL_DELAY] || run->healing || !process->up) return;
-    int actors = atomic_load(&process->node->shard_count);
-    for (int to = 0; to < actors && process->hidden_count < (int)ARRAY_LEN(process->hidden); to++) {
-        if (to == from || prng_below(&run->schedule, 20) != 0) continue;
-        process->hidden[process->hidden_count++] =
-            (struct hidden_mail){.from = (uint16_t)from,
-                                 .to = (uint16_t)to,
-                                 .lane = (uint8_t)prng_below(&run->schedule, LANE_COUNT),
-                                 .until_us = run_now_us(run) + 1 + (int64_t)prng_below(&run->schedule, 20000)};
-        run->result.process_fired[FAULT_MAIL_DELAY]++;
-    }
-}
-
-/* Mail whose delay has ended makes its reader look again. */
-static void show_mail(struct process *process, int64_t now, int64_t *next_us)
-{
-    for (int i = 0; i < process->hidden_count;) {
-        struct hidden_mail mail = process->hidden[i];
-        if (mail.until_us > now) {
-            if (mail.until_us < *next_us) *next_us = mail.until_us;
-            i++;
-            continue;
-        }
-        process->hidden[i] = process->hidden[--process->hidden_count];
-        if (process->running[mail.to]) io_wake(shard_io(process->node->shards[mail.to]));
-    }
-}
-
 static void turn(struct run *run, const struct candidate *who)
 {
     struct process *process = who->process;
@@ -132,7 +103,7 @@ static void turn(struct run *run, const struct candidate *who)
     cost *= process->slow_factor[who->shard];
     process->free_at_us[who->shard] = now + cost;
     TRACE(run->trace, turn, now - run->start_us, process->index, who->shard, cost, (int)run->turn_executed, 0);
-    delay_mail(run, process, who->shard);
+    if (process->node) TRACE(run->trace, mail, now - run->start_us, process->index, process->node, who->shard);
 }
 
 static bool turn_clients(struct run *run)
@@ -151,10 +122,9 @@ bool schedule_step(struct run *run, int64_t not_after_us)
     struct candidate candidates[PLAN_NODES_MAX * SHARDS_MAX];
     int64_t now = run_now_us(run), next_us = not_after_us;
     run->result.steps++;
+    TRACE(run->trace, world_faults, now - run->start_us, run->world);
     process_faults(run);
     if (turn_clients(run)) return true;
-    for (int i = 0; i < run->plan.nodes; i++)
-        if (run->processes[i].up) show_mail(&run->processes[i], now, &next_us);
     int count = collect(run, candidates, &next_us);
     if (count > 0) {
         turn(run, &candidates[choose(run, candidates, count)]);

@@ -278,6 +278,8 @@ struct message *mail_reserve_data(struct shard *shard, uint16_t to); /* takes a 
 struct message *mail_reserve_control(struct shard *shard, uint16_t to);
 void mail_publish(struct shard *shard);
 void mail_receive(struct shard *shard);
+/* What an actor that ends has sent before. */
+void mail_receive_last(struct shard *shard, uint16_t from);
 bool mail_is_empty(struct shard *shard);
 
 /* ---- scatter.c ---- */

@@ -75,21 +75,12 @@ void mail_publish(struct shard *shard)
     shard->to_wake = (struct bitmap256){0};
 }
 
-/* Seen late, as far as the simulator has it so. */
-static inline bool is_hidden(const struct shard *shard, uint16_t from, int lane)
-{
-    const struct node_host *host = &shard->node->host;
-    return UNLIKELY(host->mail_hidden != NULL) &&
-           host->mail_hidden(host->context, from, shard->index, (enum lane)lane);
-}
-
 bool mail_is_empty(struct shard *shard)
 {
     for (uint16_t from = 0; from < shard->actors; from++) {
         if (from == shard->index) continue;
         for (int lane = 0; lane < LANE_COUNT; lane++)
-            if (!ring_is_empty(shard->node->rings[from][shard->index][lane]) && !is_hidden(shard, from, lane))
-                return false;
+            if (!ring_is_empty(shard->node->rings[from][shard->index][lane])) return false;
     }
     return true;
 }
@@ -167,22 +158,37 @@ static void take_data(struct shard *shard, const struct message *message)
     }
 }
 
-/* Control first, so that what data needs (partitions, credits) is there. */
+static void receive(struct shard *shard, uint16_t from, enum lane lane)
+{
+    struct ring *ring = shard->node->rings[from][shard->index][lane];
+    for (struct message *slot; (slot = ring_peek(ring));) {
+        struct message message = *slot;
+        ring_release(ring);
+        if (lane == LANE_CONTROL)
+            take_control(shard, &message);
+        else
+            take_data(shard, &message);
+    }
+}
+
+/* Control first, so that what data needs (partitions, credits) is there. Rings are looked at one after the
+ * other: one may get a message just after its turn that is older than one which is found in a later ring. */
 void mail_receive(struct shard *shard)
 {
+    const struct node_host *host = &shard->node->host;
     for (int lane = LANE_CONTROL; lane >= LANE_DATA; lane--) {
         for (uint16_t from = 0; from < shard->actors; from++) {
             if (from == shard->index) continue;
-            struct ring *ring = shard->node->rings[from][shard->index][lane];
-            if (is_hidden(shard, from, lane)) continue;
-            for (struct message *slot; (slot = ring_peek(ring));) {
-                struct message message = *slot;
-                ring_release(ring);
-                if (lane == LANE_CONTROL)
-                    take_control(shard, &message);
-                else
-                    take_data(shard, &message);
-            }
+            if (UNLIKELY(host->mail_late != NULL) &&
+                host->mail_late(host->context, from, shard->index, (enum lane)lane))
+                continue;
+            receive(shard, from, (enum lane)lane);
         }
     }
+}
+
+void mail_receive_last(struct shard *shard, uint16_t from)
+{
+    receive(shard, from, LANE_CONTROL);
+    receive(shard, from, LANE_DATA);
 }

@@ -46,13 +46,13 @@ struct node_host {
     void (*configured)(void *context, const struct config *config); /* shard 0, after a CONFIG SET */
     /* What the simulator's oracles see; NULL in production. `executed`: a command's handler has run on this
      * shard and written its reply from `reply_start` on; `session` may be another shard's. `record`: a change
-     * record, before `executed` of the command that made it. `mail_hidden`: the consumer does not see yet
-     * what is in this ring, and is woken later. */
+     * record, before `executed` of the command that made it. `mail_late`: the consumer looks
+     * at this ring just before what is in it is published; it is woken again. */
     void (*executed)(void *context, const struct shard *shard, const struct session *session,
                      const struct command_context *ctx, size_t reply_start);
     void (*record)(void *context, const struct record *record);
     void (*record_unit_end)(void *context); /* store_env.record_unit_end */
-    bool (*mail_hidden)(void *context, uint16_t from, uint16_t to, enum lane lane);
+    bool (*mail_late)(void *context, uint16_t from, uint16_t to, enum lane lane);
 };
 
 /* Memory that may still be leased out of `maxmemory`; leases are chunks, so shards touch it rarely. */

@@ -107,7 +107,10 @@ static void follow(struct shard *shard, enum phase phase, const uint64_t *words)
         shard->leaving = shard->index >= shard->shard_count;
         shard->move_left = (uint32_t)words[0];
         return; /* answered by reshard_step when done */
-    case PHASE_FORGET: shard->actors = (uint16_t)words[0]; break;
+    case PHASE_FORGET:
+        for (uint16_t from = (uint16_t)words[0]; from < shard->actors; from++) mail_receive_last(shard, from);
+        shard->actors = (uint16_t)words[0];
+        break;
     default: CHECK(!"a phase");
     }
     answer(shard, (uint16_t)phase);
