@@ -1,7 +1,8 @@
 // What holds the parts together: header, playback, keyboard, tabs, themes, sizes; then the first frame.
 
 // ---- playback ----
-const player = { last: 0, speed: -2 }; // virtual seconds per second, as a power of ten
+// Virtual seconds per second, as a power of ten: at first so that the whole run takes about a minute.
+const player = { last: 0, speed: clamp(Math.round(Math.log10(model.last / 60e6) * 4) / 4, -5, 1) };
 
 function drawTransport() {
     $('now').textContent = timeText(view.cursor);
