@@ -155,7 +155,7 @@ static int count_due(const struct twin *twin, int64_t now_ms)
 {
     int due = 0;
     for (int i = 0; i < twin->count; i++)
-        due += twin->fields[i].deadline_ms != HASH_NO_DEADLINE && twin->fields[i].deadline_ms <= now_ms;
+        due += twin->fields[i].deadline_ms != HASH_NO_DEADLINE && twin->fields[i].deadline_ms < now_ms;
     return due;
 }
 
