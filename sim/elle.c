@@ -378,8 +378,8 @@ static uint32_t writer_at(const struct check *c, const struct list *l, size_t pl
 }
 
 /* Whoever saw, or wrote, the end of the order ran before the writers of what nobody read. One that is both
- * must not run before itself, so the first such one gets edges of its own instead of the auxiliary node, and
- * any further one edges from and to the first: those two are a cycle already. */
+ * must not run before itself, so the first such one gets edges of its own instead of the auxiliary node; any
+ * further one gets an edge to the first, from which one leads to it already: that is a cycle. */
 static void enter_end(struct check *c, const struct list *l, uint32_t node, uint32_t from, unsigned kind,
                       uint32_t *both)
 {
@@ -393,7 +393,6 @@ static void enter_end(struct check *c, const struct list *l, uint32_t node, uint
         }
     } else {
         add_edge(c, from, *both, kind, l->key);
-        add_edge(c, *both, from, kind, l->key);
     }
 }
 

@@ -182,9 +182,9 @@ static bool has_elder(const struct search *s, uint32_t place)
     const struct step *mine = &s->steps[s->events[s->unknown[place]].step];
     for (uint32_t i = 0; i < place && !mine->has_successor; i++) {
         const struct step *other = &s->steps[s->events[s->unknown[i]].step];
-        if (!other->placed && !other->has_successor && may_follow(s, other) &&
-            other->op->kind == mine->op->kind && other->value == mine->value &&
-            other->expected == mine->expected && other->op->number == mine->op->number)
+        if (!other->placed && may_follow(s, other) && other->op->kind == mine->op->kind &&
+            other->value == mine->value && other->expected == mine->expected &&
+            other->op->number == mine->op->number)
             return true;
     }
     return false;
