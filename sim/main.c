@@ -38,6 +38,7 @@ static const char usage[] =
     "  --jobs N          processes of a hunt (default 1)\n"
     "  --shrink          reduces a failing run\n"
     "  --mutant NAME     with this defect (builds with mutants only)\n"
+    "  --canary          judges one reply wrongly: a finding that has to be reported\n"
     "  --quiet           only verdict and hash\n";
 
 /* ---- options ---- */
@@ -45,7 +46,7 @@ static const char usage[] =
 enum option_key {
     OPTION_SEED = 1, OPTION_MINUTES, OPTION_COMMANDS, OPTION_NODES, OPTION_SHARDS, OPTION_CLIENTS, OPTION_ONLY,
     OPTION_NO_FAULTS, OPTION_WORKLOAD, OPTION_SKEW, OPTION_NO_ORACLE, OPTION_TRACE, OPTION_TAPE, OPTION_TWICE,
-    OPTION_HUNT, OPTION_COUNT, OPTION_JOBS, OPTION_SHRINK, OPTION_MUTANT, OPTION_QUIET, OPTION_END, OPTION_DROP,
+    OPTION_HUNT, OPTION_COUNT, OPTION_JOBS, OPTION_SHRINK, OPTION_MUTANT, OPTION_QUIET, OPTION_END, OPTION_DROP, OPTION_CANARY,
 };
 static const struct option long_options[] = {
     {"seed", 1, 0, OPTION_SEED},         {"minutes", 1, 0, OPTION_MINUTES}, {"commands", 1, 0, OPTION_COMMANDS},
@@ -55,7 +56,7 @@ static const struct option long_options[] = {
     {"trace", 1, 0, OPTION_TRACE},       {"tape", 1, 0, OPTION_TAPE},       {"twice", 0, 0, OPTION_TWICE},
     {"hunt", 1, 0, OPTION_HUNT},         {"count", 1, 0, OPTION_COUNT},     {"jobs", 1, 0, OPTION_JOBS},
     {"shrink", 0, 0, OPTION_SHRINK},     {"mutant", 1, 0, OPTION_MUTANT},   {"quiet", 0, 0, OPTION_QUIET},
-    {"end", 1, 0, OPTION_END},           {"drop", 1, 0, OPTION_DROP},       {0}};
+    {"end", 1, 0, OPTION_END},           {"drop", 1, 0, OPTION_DROP}, {"canary", 0, 0, OPTION_CANARY},       {0}};
 
 _Noreturn static void refuse(const char *what, const char *value)
 {
@@ -140,6 +141,7 @@ static void take_option(struct hunt_options *hunt, int key)
     case OPTION_COUNT: hunt->count = strtoull(optarg, NULL, 0); break;
     case OPTION_JOBS: hunt->jobs = atoi(optarg); break;
     case OPTION_SHRINK: hunt->shrink = true; break;
+    case OPTION_CANARY: run->canary = true; break;
     case OPTION_QUIET: hunt->quiet = true; break;
     case OPTION_END: run->end_us = atoll(optarg); break;
     case OPTION_DROP: run->dropped_units = dropped_units(optarg); break;

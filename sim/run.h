@@ -210,6 +210,7 @@ void client_send(struct client *client, const struct slice *argv, int argc);
 struct run_options {
     struct plan_options plan;
     bool oracle_off[ORACLES];
+    bool canary; /* one reply is judged as if it were another: that must be found */
     struct trace *trace;
     FILE *tape; /* what was executed, for oracle 14; NULL: none */
     bool verbose;
