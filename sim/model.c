@@ -396,6 +396,7 @@ const char *model_check(struct model *model, const struct model_call *call)
     CHECK(call->argc > 0 && (call->resp == 2 || call->resp == 3));
     CHECK(call->db >= 0 && call->db < MODEL_DATABASES);
     value_arena_reset(&model->arena);
+    model->now_ms = call->now_ms;
     return execute_undecided(model, call, 0);
 }
 

@@ -270,7 +270,9 @@ static bool fit(const struct field_op *op, wide *n)
     if (*n >= low && *n <= high) return true;
     if (op->overflow == FAIL) return false;
     if (op->overflow == SATURATE) {
-        *n = *n > high ? high : low;
+        /* Redis subtracts in 64 bits: what SET is given so far below the field's range is above it. */
+        bool turned = op->kind == 's' && op->is_signed && op->bits < 64 && high - *n > INT64_MAX;
+        *n = *n > high || turned ? high : low;
         return true;
     }
     *n &= ((wide)1 << op->bits) - 1;

@@ -65,7 +65,7 @@ void model_hash_encodings(const struct model *model, const struct model_object *
 {
     const struct model_hash *hash = (const struct model_hash *)object;
     bool deadlines = false;
-    for (size_t i = 0; i < hash->count; i++) deadlines |= hash->fields[i].deadline_ms >= 0;
+    for (size_t i = 0; i < hash->count; i++) deadlines |= hash->fields[i].deadline_ms >= model->now_ms;
     if (hash->head.big || hash->maybe_big) *names++ = "hashtable";
     if (!hash->head.big || fits_small(model, hash)) {
         if (hash->had_deadline) *names++ = "listpackex";

@@ -168,6 +168,7 @@ struct model_unknown {
 struct model {
     struct model_options options;
     struct model_db dbs[MODEL_DATABASES];
+    int64_t now_ms;            /* of the present call */
     bool fields_expire;        /* some field of a hash ever had a deadline */
     uint64_t changes;          /* the last token given out */
     struct value_arena arena;  /* of the present call */
