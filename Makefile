@@ -31,7 +31,7 @@ OBJ     := $(SRC:%.c=$(OUT)/%.o)
 LIB     := $(OUT)/libweft.a
 UNIT    := $(patsubst test/unit/%.c,$(OUT)/test/unit/%,$(wildcard test/unit/*_test.c))
 
-.PHONY: all run test spin debug asan tsan fuzz unit bench mutants mutants-mechanical tidy format install deps deps-test clean help
+.PHONY: all run test sim hunt spin debug asan tsan fuzz unit bench mutants mutants-mechanical tidy format install deps deps-test clean help
 .SECONDARY:
 
 all: deps build/weft-server build/weft-bench build/weft-maelstrom build/weft-sim
@@ -107,6 +107,13 @@ spin: deps-test ; $(PY) test/spin/run.py
 test: deps-test all build/history-check build/model-check
 	$(MAKE) unit
 	$(PY) test/run.py
+
+# The simulator: kept seeds and some fresh ones; or seeds from SEED on for so many minutes.
+SEED ?= 1
+MINUTES ?= 10
+JOBS ?= 2
+sim: build/weft-sim ; $(PY) test/sim/sim_test.py --first-seed $(SEED)
+hunt: build/weft-sim ; build/weft-sim --seed $(SEED) --hunt $(MINUTES) --jobs $(JOBS)
 
 # Each test/fuzz/*_fuzz.c is a libFuzzer program; seeds are in test/fuzz/seeds/<name>/, what a run learns stays in
 # build/fuzz/corpus/<name>/.
