@@ -44,7 +44,7 @@ PURE_SYMBOLS = set('''
     strcasecmp strcat strchr strchrnul strcmp strcpy strcspn strdup strlen strncasecmp strncat strncmp strncpy strndup
     strnlen strpbrk strrchr strspn strstr strtod strtol strtold strtoll strtoul strtoull strcasestr
     snprintf vsnprintf asprintf vasprintf sscanf
-    qsort bsearch abort tolower toupper
+    qsort bsearch abort tolower toupper strerror
     acos asin atan atan2 cbrt ceil cos exp exp2 expm1 fabs floor fmod frexp hypot ldexp log log10 log1p log2 lround
     llround modf nearbyint pow powl rint round scalbn sin sqrt tan trunc fmodl floorl ceill roundl fabsl frexpl ldexpl
     __ctype_b_loc __ctype_tolower_loc __ctype_toupper_loc __errno_location
