@@ -316,6 +316,26 @@ static void streams_break_off(void **state)
     free(bytes);
 }
 
+/* A long stream is cut somewhere: nothing that was sent behind the cut arrives. */
+static void nothing_comes_behind_a_cut(void **state)
+{
+    static const enum io_sim_fault faults[] = {IO_SIM_NET_RESET, IO_SIM_NET_FIN_CUT};
+    static const size_t len = 100000;
+    uint8_t *bytes = pattern(len, 7);
+    for (uint64_t seed = 0; seed < 60; seed++) {
+        struct duo *d = duo_new_with(seed, faults[seed % 2], 300000);
+        struct peer *p = duo_connect(d), *far = far_end(d);
+        peer_send(p, bytes, len);
+        UNTIL(&d->s, far->ended || far->in_len == len);
+        go_on(d, 1000000);
+        assert_true(far->in_len <= len);
+        assert_memory_equal(far->in, bytes, far->in_len);
+        if (far->in_len < len) assert_true(far->ended && p->ended);
+        duo_free(d);
+    }
+    free(bytes);
+}
+
 static void nobody_hears_a_half_open_connection(void **state)
 {
     struct duo *d = duo_new(4);
@@ -708,10 +728,10 @@ static void a_crashed_node_starts_again(void **state)
         struct io_completion out[4];
         assert_int_equal(io_wait(old, 0, out, 4), 0);
         assert_false(io_sim_ready(old));
-        io_unlisten(d->door.listener);
-        io_destroy(old);
         struct peer *q = duo_begin(d);
         UNTIL(&d->s, q->connects == 1 && again.accepted == 1);
+        io_unlisten(d->door.listener);
+        io_destroy(old);
         peer_send(q, "z", 1);
         UNTIL(&d->s, again.peers[0]->in_len == 1);
         peer_free(again.peers[0]);
@@ -937,6 +957,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(other_connections_overtake),
         cmocka_unit_test(cuts_lose_nothing),
         cmocka_unit_test(streams_break_off),
+        cmocka_unit_test(nothing_comes_behind_a_cut),
         cmocka_unit_test(nobody_hears_a_half_open_connection),
         cmocka_unit_test(windows_shrink),
         cmocka_unit_test(bits_flip_on_peer_links_only),

@@ -368,7 +368,7 @@ static void listings_have_pages(void **state)
     assert_string_equal(keys, "a b/1 b/2 b/3 b/c/4 c d&amp;e ");
     assert_int_equal(list_all(k, "&max-keys=2", keys, sizeof(keys)), 4);
     assert_string_equal(keys, "a b/1 b/2 b/3 b/c/4 c d&amp;e ");
-    list_all(k, "&prefix=b/", keys, sizeof(keys));
+    assert_int_equal(list_all(k, "&prefix=b/&max-keys=2", keys, sizeof(keys)), 2);
     assert_string_equal(keys, "b/1 b/2 b/3 b/c/4 ");
     assert_int_equal(list_all(k, "&delimiter=%2F", keys, sizeof(keys)), 2);
     assert_string_equal(keys, "a c b/* d&amp;e ");
