@@ -47,6 +47,7 @@ SUITES = [
     ('mutants', 300, 'test/counted.py test/mutants_test.py', False),
     ('hash-set', 300, 'test/blackbox/hash_set_test.py --server {server} --shards 2', False),
     ('string', 300, 'test/blackbox/string_test.py --server {server} --shards 2', False),
+    ('model', 300, 'test/sim/model_test.py --seeds 3 --seed 1', False),
     ('trace-page', 600, 'test/sim/trace_page_test.py', False),
     ('maelstrom', 300, 'test/maelstrom/run.py', False),
     ('maelstrom-selftest', 300, 'test/maelstrom/run.py --selftest', False),
