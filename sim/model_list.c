@@ -56,6 +56,14 @@ void model_list_grew(struct model_list *list)
     list->head.big = most > LISTPACK_BYTES_MAX;
 }
 
+/* LSET and LINSERT choose the form for the new item before they look for its place. */
+static void list_makes_room(struct model_list *list, struct slice item)
+{
+    size_t least, most;
+    listpack_bytes(list, &least, &most);
+    if (most + item.len + 11 > LISTPACK_BYTES_MAX) list->head.big = true;
+}
+
 void model_list_encodings(const struct model *model, const struct model_object *object, const char *names[4])
 {
     const struct model_list *list = (const struct model_list *)object;
@@ -200,6 +208,7 @@ static const struct value *run_lset(struct model_context *c)
     if (error) return error;
     if (!list) return want_error(c, "ERR no such key");
     if (!arg_int64(c, 2, &index, &error)) return error;
+    list_makes_room(list, arg(c, 3));
     if (!item_index(list, index, &at)) return want_error(c, "ERR index out of range");
     texts_insert(&list->items, at, arg(c, 3));
     texts_remove(&list->items, at + 1);
@@ -216,9 +225,7 @@ static const struct value *run_linsert(struct model_context *c)
     struct model_list *list = list_at(c, arg(c, 1), &error);
     if (error) return error;
     if (!list) return want_integer(c, 0);
-    size_t least, most; /* Redis makes room before it looks for the pivot */
-    listpack_bytes(list, &least, &most);
-    if (most + arg(c, 4).len + 11 > LISTPACK_BYTES_MAX) list->head.big = true;
+    list_makes_room(list, arg(c, 4));
     for (size_t i = 0; i < list->items.count; i++) {
         if (!slice_equal(list->items.at[i], arg(c, 3))) continue;
         texts_insert(&list->items, i + after, arg(c, 4));
