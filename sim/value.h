@@ -7,7 +7,7 @@
  * Memory: nodes live in an arena; `text` of a parsed node points into the bytes that were parsed, which must
  * outlive it (value_copy makes a tree that stands alone). Maps hold key, value, key, value: `count` counts
  * items, so it is even. Deterministic, single-threaded, no I/O. Tests: test/sim/model_test.py (every reply of
- * a real server passes through), `build/.../sim/model-check --self-test`. */
+ * a real server passes through; test/sim/model_scripts.py has the invalid ones). */
 #ifndef WEFT_SIM_VALUE_H
 #define WEFT_SIM_VALUE_H
 
