@@ -249,6 +249,7 @@ def parse(words=None):
     parser.add_argument('--lenient-encodings', action='store_true',
                         help='do not compare encodings which depend on a value\'s past; they are counted')
     parser.add_argument('--arg', action='append', default=[], help='a further word for the server\'s command line')
+    parser.add_argument('--both', default='', help='further words for the command lines of both servers, in one string')
     return parser.parse_args(words)
 
 
@@ -259,7 +260,8 @@ def main():
     if options.seed is None:
         options.seed = random.SystemRandom().randrange(1 << 32)
 
-    dut, ref = runner.start_pair(options.server, options.reference, options.shards, options.arg)
+    dut, ref = runner.start_pair(options.server, options.reference, options.shards, options.arg,
+                                options.both.split())
     try:
         return hunt(options, dut, ref)
     finally:

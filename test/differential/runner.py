@@ -561,8 +561,8 @@ def known_commands(server, names):
     return {n for n, r in zip(names, replies) if r[0] == '*' and r[1] and r[1][0][1]}
 
 
-def start_pair(dut, reference, shards, extra=()):
-    common = ['--proto-max-bulk-len', '512mb']
+def start_pair(dut, reference, shards, extra=(), both=()):
+    common = ['--proto-max-bulk-len', '512mb'] + list(both)
     ref = servers.Server(reference, args=common)
     try:
         return servers.Server(dut, shards=shards, args=common + list(extra)), ref

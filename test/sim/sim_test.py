@@ -51,12 +51,14 @@ def main():
     for words in kept_seeds():
         status, text = run(options, *words)
         count.check(status == 0, ' '.join(words), text)
-    status, text = run(options, '--seed', str(options.first_seed), '--count', str(options.count), '--jobs', options.jobs)
+    status, text = run(options, '--seed', str(options.first_seed), '--count', str(options.count), '--jobs',
+                       options.jobs)
     print(text[text.find('\n%d seeds' % options.count):].strip() if status == 0 else text)
     failed = len(re.findall(r'^seed \d+ FAILED', text, re.M))
     count.passed += options.count - failed
     count.failed += failed
-    status, text = run(options, '--seed', str(options.first_seed), '--count', str(max(3, options.count // 20)), '--twice')
+    status, text = run(options, '--seed', str(options.first_seed), '--count', str(max(3, options.count // 20)),
+                       '--twice')
     count.check(status == 0 and 'determinism' not in text, 'two runs of a seed, one hash', text)
     # A finding must be reported: an impossible demand on the replies is one.
     status, text = run(options, '--seed', '1', '--canary', '--quiet')
