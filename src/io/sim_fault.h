@@ -8,8 +8,9 @@
  * others do. docs/simulator-faults.md is the same table for people; test/unit/sim_fault_test.c compares the
  * two.
  *
- * Rates belong to nodes. A fault of a connection is drawn with the rate of the node that sends (segment),
- * connects (connect), or has the listener (accept); a fault between two nodes (tick) with that of the first.
+ * Rates belong to nodes. A fault of a connection is drawn with the rate of the node that sends (SEGMENT),
+ * receives (RECEIVE), connects (CONNECT), or has the listener (ACCEPT); NODE_TICK with that of the node it
+ * begins at, TICK with that of "node-0".
  *
  * Tests: test/unit/sim_fault_test.c, sim_disk_test.c, sim_store_test.c. */
 #ifndef WEFT_IO_SIM_FAULT_H
