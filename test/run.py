@@ -145,6 +145,18 @@ def show(result, failures):
         failures.append(result)
 
 
+def failing_lines(text):
+    """The lines that say what failed, each with the last one of its trace."""
+    lines = text.split('\n')
+    at = [i for i, line in enumerate(lines) if re.match(r'\s*(FAILED|DIFFERENCE|REGRESSION)\b', line)]
+    out = []
+    for i in at[:10]:
+        out.append(lines[i].strip())
+        trace = [x for x in lines[i + 1:i + 40] if re.match(r'\s+\w*(Error|Exception|Failed|Slow)\w*: ', x)]
+        out += [trace[0].strip()] if trace else []
+    return out or lines[-5:]
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument('--server', default=os.path.join(ROOT, 'build', 'weft-server'))
@@ -192,12 +204,17 @@ def main():
             results.append(run_suite(suite, os.path.abspath(options.server), base))
             show(results[-1], failures)
 
-    # Two cores, two suites at a time: deadlines of some milliseconds pass at different moments on two servers. What
-    # failed is run once more, alone, and that result counts; both are shown.
-    again = [r for r in failures if any(r.name == suite[0] for suite in SUITES)]
-    for first in again:
-        suite = next(s for s in SUITES if s[0] == first.name)
-        print('again, alone: %s' % first.name, flush=True)
+    # Two cores, two suites at a time: what failed is run once more, alone, and that result counts; both are shown. The
+    # differential test has repeated what it found already.
+    for first in list(failures):
+        suite = next((s for s in SUITES if s[0] == first.name), None)
+        if suite is None or first.name.startswith('differential-'):
+            continue
+        log = os.path.join(LOGS, first.name + '.log')
+        os.replace(log, log + '.first')
+        print('again, alone: %s; what failed at first (%s.first):\n%s' % (
+            first.name, os.path.relpath(log, ROOT), '\n'.join('    ' + x[:180] for x in failing_lines(first.text))),
+            flush=True)
         failures.remove(first)
         second = run_suite(suite, os.path.abspath(options.server), base)
         results[results.index(first)] = second
@@ -205,9 +222,8 @@ def main():
 
     for result in failures:
         lines = result.text.strip().split('\n')
-        print('\n======== %s failed; %s\n%s'
-              % (result.name, os.path.relpath(os.path.join(LOGS, result.name + '.log'), ROOT),
-                                               '\n'.join(lines[-120:])))
+        log = os.path.relpath(os.path.join(LOGS, result.name + '.log'), ROOT)
+        print('\n======== %s failed; %s\n%s' % (result.name, log, '\n'.join(lines[-120:])))
     passed, failed = sum(r.passed for r in results), sum(r.failed for r in results)
     print('\n%d suites and unit programs, %.0f s' % (len(results), time.monotonic() - began))
     print('%d passed, %d failed' % (passed, failed))
