@@ -175,9 +175,7 @@ static void add_transaction(struct append_history *history, const struct link *l
     while (begin > 0 && link->ops[begin - 1]->kind == OP_QUEUED) begin--;
     const struct value *reply = NULL;
     if (exec->executed) reply = value_parse(&history->arena, exec->reply, exec->reply_len).value;
-    bool ran = reply && reply->kind == VALUE_ARRAY, failed = false;
-    for (size_t i = 0; ran && i < reply->count; i++) failed |= value_is_error(&reply->items[i]);
-    if (failed) return; /* OOM in the middle: Redis's EXEC goes on, too; the model has judged it */
+    bool ran = reply && reply->kind == VALUE_ARRAY;
     if (history->count == history->capacity) {
         history->capacity = history->capacity ? history->capacity * 2 : 64;
         history->items = realloc(history->items, history->capacity * sizeof *history->items);
@@ -185,15 +183,19 @@ static void add_transaction(struct append_history *history, const struct link *l
         CHECK(history->items && history->execs);
     }
     struct elle_action *actions = value_alloc(&history->arena, (exec_at - begin + 1) * sizeof *actions);
-    for (size_t i = begin; i < exec_at; i++)
-        actions[i - begin] = action_of(history, link, link->ops[i], ran ? &reply->items[i - begin] : NULL);
+    size_t count = 0;
+    for (size_t i = begin; i < exec_at; i++) {
+        const struct value *item = ran ? &reply->items[i - begin] : NULL;
+        if (item && value_is_error(item)) continue; /* out of memory: EXEC goes on, as in Redis */
+        actions[count++] = action_of(history, link, link->ops[i], item);
+    }
     history->execs[history->count] = exec;
     history->items[history->count++] =
         (struct elle_transaction){.invoked = (int64_t)link->ops[begin]->sent_tick,
                                   .completed = exec->answered ? (int64_t)exec->answered_tick : ELLE_NEVER,
                                   .status = !exec->answered ? ELLE_UNKNOWN : ran ? ELLE_COMMITTED : ELLE_ABORTED,
                                   .actions = actions,
-                                  .count = exec_at - begin};
+                                  .count = count};
 }
 
 static void check_appends(struct run *run)

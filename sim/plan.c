@@ -134,7 +134,7 @@ static void draw_workload(struct plan *plan, const struct plan_options *options)
     if (w->families & (FAMILY_REGISTER | FAMILY_APPEND)) w->families &= ~(uint32_t)FAMILY_FLUSH;
     w->skew = options->skew ? (enum workload_skew)(options->skew - 1)
                             : (enum workload_skew)prng_below(&prng, SKEW_COUNT);
-    static const int keys[] = {2, 5, 12, 40, 150};
+    static const int keys[] = {2, 5, 12, 40, 150, 3000};
     w->keys_per_type = keys[prng_below(&prng, ARRAY_LEN(keys))];
     static const int lens[] = {100, 100, 3000, 40000, 300000};
     w->value_len_max = lens[prng_below(&prng, ARRAY_LEN(lens))];

@@ -183,6 +183,7 @@ static void put_variable(struct draw *d, char what)
     case 'o': put_f(d, "%d", (int)below(d, chance(d, 5) ? 20000 : 200)); break;
     case 'f': put_f(d, "field-%d", (int)below(d, chance(d, 20) ? 200 : 12)); break;
     case 'm': put_f(d, chance(d, 40) ? "%d" : "member-%d", (int)below(d, chance(d, 20) ? 400 : 15)); break;
+    case 'M': put_f(d, "%d", (int)below(d, 3000)); break;
     case 'r': put_double(d); break;
     case 'F': put_double(d); break;
     case 'R': put_text(d, bounds[below(d, ARRAY_LEN(bounds))]); break;
@@ -233,12 +234,13 @@ static void expand(struct draw *d, const char *at, const char *end)
             at++;
             continue;
         }
-        bool counted = at[0] == '#' && at[1] == '{';
-        if (counted) at++;
+        bool counted = at[0] == '#' && at[1] == '{', many = at[0] == '&' && at[1] == '{';
+        if (counted || many) at++;
         if (strchr("[({", *at)) {
             const char *close = group_end(at + 1);
             int times = *at == '[' ? chance(d, 35) : *at == '(' ? 1 : 1 + (int)below(d, counted ? 3 : 4);
             if (counted) put_f(d, "%d", times);
+            if (many) times = 1 + (int)below(d, 300);
             for (int i = 0; i < times; i++) {
                 if (*at == '(')
                     choose(d, at + 1, close);

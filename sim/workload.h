@@ -44,7 +44,7 @@ struct workload {
 };
 
 #define UNIT_COMMANDS_MAX 16
-#define UNIT_ARGS_MAX     512
+#define UNIT_ARGS_MAX     2048
 struct unit_command {
     struct slice *argv;
     int argc;

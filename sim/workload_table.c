@@ -3,10 +3,10 @@
  * Words are sent as they stand, but:
  *   $s $n $b $h $l $t $z $x  a key that is by preference a string, number, bitmap, hash, list, set, sorted
  * set, stream; $k any key $v value  $i small integer  $I any integer  $u small unsigned  $o bit offset  $f
- * field  $m member $r score  $R score bound  $L lex bound  $F float  $d database  $p pattern  $j stream ID $w
+ * field  $m member  $M one of many members $r score  $R score bound  $L lex bound  $F float  $d database  $p pattern  $j stream ID $w
  * bitfield type $e TTL in s  $E in ms  $A deadline in s  $B in ms [ a b ]    perhaps            ( a | b | c )
  * one of them         { a b }   one to four times
- *   #{ a b }   a count from 1 to 3, then the group so many times
+ *   #{ a b }   a count from 1 to 3, then the group so many times   &{ a b }   up to 300 times
  * A word of several characters of $ stands for one argument only when it is alone: "$v" but not "x$v".
  */
 #include "base/check.h"
@@ -36,6 +36,7 @@ const struct workload_template workload_templates[] = {
     {FAMILY_STRING, 2, "LCS $s $s [ ( LEN | IDX [ MINMATCHLEN $u ] [ WITHMATCHLEN ] ) ]"},
     {FAMILY_STRING, 3, "MGET { $s }"},
     {FAMILY_STRING, 4, "MSET { $s $v }"},
+    {FAMILY_STRING, 1, "MSET &{ $s $v }"},
     {FAMILY_STRING, 2, "MSETNX { $s $v }"},
     {FAMILY_STRING, 1, "PSETEX $s $E $v"},
     {FAMILY_STRING, 1, "SETEX $s $e $v"},
@@ -94,6 +95,8 @@ const struct workload_template workload_templates[] = {
      "HSETEX $h [ ( FNX | FXX ) ] [ ( EX $e | PX $E | EXAT $A | PXAT $B | KEEPTTL ) ] FIELDS #{ $f $v }"},
 
     {FAMILY_HASH, 5, "HSET $h { $f $v }"},
+    {FAMILY_HASH, 2, "HSET $h &{ $M $v }"},
+    {FAMILY_HASH, 1, "HDEL $h &{ $M }"},
     {FAMILY_HASH, 3, "HGET $h $f"},
     {FAMILY_HASH, 2, "HDEL $h { $f }"},
     {FAMILY_HASH, 1, "HEXISTS $h $f"},
@@ -113,6 +116,7 @@ const struct workload_template workload_templates[] = {
 
     {FAMILY_LIST, 4, "LPUSH $l { $v }"},
     {FAMILY_LIST, 4, "RPUSH $l { $v }"},
+    {FAMILY_LIST, 1, "RPUSH $l &{ $v }"},
     {FAMILY_LIST, 1, "LPUSHX $l { $v }"},
     {FAMILY_LIST, 1, "RPUSHX $l { $v }"},
     {FAMILY_LIST, 2, "LPOP $l [ $u ]"},
@@ -130,6 +134,8 @@ const struct workload_template workload_templates[] = {
     {FAMILY_LIST, 2, "LMPOP #{ $l } ( LEFT | RIGHT ) [ COUNT $u ]"},
 
     {FAMILY_SET, 5, "SADD $t { $m }"},
+    {FAMILY_SET, 2, "SADD $t &{ $M }"},
+    {FAMILY_SET, 1, "SREM $t &{ $M }"},
     {FAMILY_SET, 3, "SREM $t { $m }"},
     {FAMILY_SET, 1, "SCARD $t"},
     {FAMILY_SET, 2, "SISMEMBER $t $m"},
@@ -145,6 +151,8 @@ const struct workload_template workload_templates[] = {
 
     {FAMILY_ZSET, 5, "ZADD $z [ ( NX | XX | GT | LT ) ] [ CH ] { $r $m }"},
     {FAMILY_ZSET, 1, "ZADD $z [ ( NX | XX | GT | LT ) ] [ CH ] INCR $r $m"},
+    {FAMILY_ZSET, 2, "ZADD $z &{ $r $M }"},
+    {FAMILY_ZSET, 1, "ZREM $z &{ $M }"},
     {FAMILY_ZSET, 1, "ZCARD $z"},
     {FAMILY_ZSET, 1, "ZCOUNT $z $R $R"},
     {FAMILY_ZSET, 1, "( ZDIFF | ZUNION | ZINTER ) #{ $z } [ WITHSCORES ]"},

@@ -15,6 +15,7 @@
 #include "shard/internal.h"
 
 #include "base/mark.h"
+#include "base/mutant.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -75,7 +76,7 @@ static void route(struct shard *shard, uint16_t count, uint16_t actors)
  * phase when that is home again. */
 void reshard_quiet_check(struct shard *shard)
 {
-    if (!is_quiet(shard)) {
+    if (!is_quiet(shard) && !(shard->route_asked && MUTANT(reshard_routes_unsettled))) {
         MARK("reshard.waits_for_quiet");
         return;
     }
@@ -108,7 +109,9 @@ static void follow(struct shard *shard, enum phase phase, const uint64_t *words)
         shard->move_left = (uint32_t)words[0];
         return; /* answered by reshard_step when done */
     case PHASE_FORGET:
-        for (uint16_t from = (uint16_t)words[0]; from < shard->actors; from++) mail_receive_last(shard, from);
+        for (uint16_t from = (uint16_t)words[0]; from < shard->actors && !MUTANT(reshard_forgets_mail);
+             from++)
+            mail_receive_last(shard, from);
         shard->actors = (uint16_t)words[0];
         break;
     default: CHECK(!"a phase");

@@ -116,10 +116,11 @@ struct latency_series *shard_latency(struct shard *shard)
 void shard_take_partitions(struct shard *shard)
 {
     for (int p = 0; p < PARTITION_COUNT; p++) {
-        bool mine = shard->owner[p] == shard->index;
-        shard->state[p] = mine ? PARTITION_HOME : PARTITION_ELSEWHERE;
+        /* One that stays may be lent already, to a shard that was told earlier. */
+        if (shard->state[p] != PARTITION_ELSEWHERE && !MUTANT(reshard_takes_lent)) continue;
         shard->expiry_ms[p] = INT64_MAX;
-        if (!mine) continue;
+        if (shard->owner[p] != shard->index) continue;
+        shard->state[p] = PARTITION_HOME;
         struct partition *partition = shard->node->partitions[p];
         partition_hold(partition, &shard->env);
         shard->expiry_ms[p] = partition_next_expiry_ms(partition);
