@@ -69,7 +69,10 @@ void model_list_encodings(const struct model *model, const struct model_object *
     const struct model_list *list = (const struct model_list *)object;
     size_t least, most, n = 0;
     listpack_bytes(list, &least, &most);
-    if (least <= LISTPACK_BYTES_MAX) names[n++] = "listpack";
+    /* A push adds up the bare bytes of what it adds, so many small items may go beyond the limit together. */
+    size_t bare = 7;
+    for (size_t i = 0; i < list->items.count; i++) bare += list->items.at[i].len;
+    if (bare <= LISTPACK_BYTES_MAX) names[n++] = "listpack";
     if (list->head.big || most > LISTPACK_BYTES_MAX) names[n++] = "quicklist";
     names[n] = NULL;
 }

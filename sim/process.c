@@ -146,7 +146,7 @@ bool process_start(struct process *process, int shards)
     memset(process->free_at_us, 0, sizeof process->free_at_us);
     process->paused_until_us = 0;
     process->failing = NULL;
-    process->memory_faults = run->plan.maxmemory > 0;
+    process->memory_faults |= run->plan.maxmemory > 0;
     for (int i = 0; i < SHARDS_MAX; i++) {
         process->running[i] = i < shards;
         process->priority[i] = (uint32_t)prng_next(&run->schedule);
@@ -337,7 +337,7 @@ static void fire(struct run *run, enum process_fault fault)
     case FAULT_CLIENT_HOSTILE:
     case FAULT_CLIENT_SLOW: {
         struct client *client = any_client(run);
-        if (client->state != CLIENT_OPEN || client->is_operator) break;
+        if (client->state != CLIENT_OPEN || client->is_operator || client->is_cut) break;
         fault_traced(run, fault, NULL, -1, client->index, 0);
         if (fault == FAULT_CLIENT_CUT) client_cut(client);
         if (fault == FAULT_CLIENT_HOSTILE) client_hostile(client);
