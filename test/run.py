@@ -51,7 +51,7 @@ SUITES = [
     ('trace-page', 600, 'test/sim/trace_page_test.py', False),
     ('maelstrom', 300, 'test/maelstrom/run.py', False),
     ('maelstrom-selftest', 300, 'test/maelstrom/run.py --selftest', False),
-    ('sim', 900, ['test/sim/sim_test.py'], False),
+    ('sim', 900, 'test/sim/sim_test.py', False),
     ('spin', 300, 'test/spin/run.py', False),
     ('parity', 200, 'test/blackbox/parity_test.py --server {server}', False),
     ('server-commands-1', 300, 'test/blackbox/server_commands_test.py --server {server} --shards 1', False),
@@ -63,6 +63,7 @@ SUITES = [
     ('expiry', 300, 'test/blackbox/expiry_test.py --server {server}', True),
     ('reshard', 600, 'test/blackbox/reshard_test.py --server {server}', True),
 ]
+assert all(isinstance(program, str) for _, _, program, _ in SUITES)
 UNIT_TIMEOUT_S = 300
 COUNT = re.compile(r'^(\d+) passed, (\d+) failed[ \t\r]*$', re.M)
 
