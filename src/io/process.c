@@ -8,6 +8,7 @@
 #include "base/check.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
@@ -132,6 +133,15 @@ int io_change_directory(const char *path)
 int io_current_directory(char *buf, size_t len)
 {
     return getcwd(buf, len) ? 0 : -errno;
+}
+
+#define HEAP_KEPT_BYTES (64 << 20) /* free at the end of a heap before it is given back */
+#define HEAP_MMAP_BYTES (4 << 20)  /* from here on a block is a mapping of its own */
+
+void io_heap_keep(void)
+{
+    mallopt(M_TRIM_THRESHOLD, HEAP_KEPT_BYTES);
+    mallopt(M_MMAP_THRESHOLD, HEAP_MMAP_BYTES);
 }
 
 void io_executable_path(char *buf, size_t len)

@@ -37,6 +37,9 @@ int io_current_directory(char *buf, size_t len);
 int64_t io_process_id(void);
 int64_t io_memory_total(void);        /* bytes of RAM, or the cgroup's limit when lower */
 int64_t io_files_max(int64_t wanted); /* raises RLIMIT_NOFILE towards `wanted`; returns what it got */
+/* Freed blocks of malloc() up to some megabytes stay with the process, so that replies of that size do not
+ * fault their pages in anew each time. Before any thread. */
+void io_heap_keep(void);
 const char *io_os_name(char *buf, size_t len);  /* "Linux 6.1.0 x86_64" */
 void io_executable_path(char *buf, size_t len); /* of this program; "" when it is not to be had */
 

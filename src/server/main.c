@@ -132,6 +132,7 @@ static int run(const struct config_arguments *arguments)
     struct server server = {0};
     struct config config;
     int error = 0, status = 1;
+    io_heap_keep();
     /* The configuration names the backend, and reading it takes an io: any will do. */
     struct io_world *world = io_world_create(IO_BACKEND_EPOLL, &error);
     struct io *io = world ? io_create(world, &error) : NULL;
