@@ -216,7 +216,6 @@ static void connected(struct client *client)
     io_local_address(client->conn, client->link->address);
     TRACE(run->trace, connect, now_us(client) - run->start_us, client->index, client->process->index, "");
     if (run->plan.resp3_percent > (int)prng_below(&client->prng, 100)) client_say(client, "HELLO 3");
-    if (client->is_operator && run->healing) client_say(client, "CONFIG SET maxmemory 0");
     client->act_at_us = now_us(client);
 }
 

@@ -364,6 +364,19 @@ void link_removed(struct process *process, int db, struct slice key, const struc
     if (complaint) run_fail(run, evicted ? ORACLE_MEMORY : ORACLE_TTL, &place, "%s", complaint);
 }
 
+void link_model_counts(const struct process *process, int db, uint64_t *least, uint64_t *most, uint64_t *timed)
+{
+    int64_t now_ms = io_sim_realtime_us(process->world) / 1000;
+    size_t cursor = 0;
+    struct model_key key;
+    *least = *most = *timed = 0;
+    while (model_next_key(process->model, db, now_ms, &cursor, &key)) {
+        *least += !key.maybe;
+        *most += 1;
+        *timed += key.deadline_ms >= 0;
+    }
+}
+
 void link_process_crashed(struct process *process)
 {
     struct run *run = process->run;

@@ -116,6 +116,13 @@ static bool load_config(struct process *process, struct io *io, int shards)
     return loaded;
 }
 
+static int64_t partition_bytes(const struct process *process)
+{
+    int64_t sum = 0;
+    for (int i = 0; i < PARTITION_COUNT; i++) sum += (int64_t)partition_memory(process->node->partitions[i]);
+    return sum;
+}
+
 bool process_start(struct process *process, int shards)
 {
     struct run *run = process->run;
@@ -146,6 +153,7 @@ bool process_start(struct process *process, int shards)
     memset(process->free_at_us, 0, sizeof process->free_at_us);
     process->paused_until_us = 0;
     process->failing = NULL;
+    process->empty_bytes = partition_bytes(process);
     process->memory_faults |= run->plan.maxmemory > 0;
     for (int i = 0; i < SHARDS_MAX; i++) {
         process->running[i] = i < shards;
@@ -383,7 +391,6 @@ void process_faults_end(struct run *run)
             process->starved_until_us[s] = 0;
             process->slow_factor[s] = 1;
         }
-        if (process->up) tell_operator(run, FAULT_MEMORY_EDGE, process, "CONFIG SET maxmemory 0");
     }
     for (int i = 0; i < run->client_count; i++) if (run->clients[i].slow_until_us) run->clients[i].slow_until_us = 1;
 }
@@ -398,10 +405,35 @@ int process_shards(const struct process *process)
 /* What is accounted is at least what the partitions take. */
 void process_check_memory(struct process *process)
 {
-    int64_t sum = 0;
-    for (int i = 0; i < PARTITION_COUNT; i++) sum += (int64_t)partition_memory(process->node->partitions[i]);
+    int64_t sum = partition_bytes(process);
     int64_t used = atomic_load(&process->node->budget.used_bytes);
     if (used < sum)
         run_fail(process->run, ORACLE_MEMORY, NULL,
                  "node %d: partitions take %" PRId64 " bytes, but only %" PRId64 " are accounted", process->index, sum, used);
+}
+
+void process_check_counts(struct process *process)
+{
+    for (uint8_t db = 0; db < 16; db++) {
+        uint64_t keys = 0, timed = 0, least, most, timed_wanted;
+        for (int i = 0; i < PARTITION_COUNT; i++) {
+            keys += partition_keys(process->node->partitions[i], db);
+            timed += partition_expires(process->node->partitions[i], db);
+        }
+        link_model_counts(process, db, &least, &most, &timed_wanted);
+        if (keys < least || keys > most || (least == most && timed != timed_wanted))
+            run_fail(process->run, ORACLE_TTL, NULL,
+                     "node %d, database %d: %" PRIu64 " keys, %" PRIu64 " with a deadline; wanted %" PRIu64 " to %" PRIu64
+                     " and %" PRIu64 ", %d s after the last command",
+                     process->index, db, keys, timed, least, most, timed_wanted, 5);
+    }
+}
+
+void process_check_empty(struct process *process)
+{
+    int64_t sum = partition_bytes(process);
+    if (sum > process->empty_bytes)
+        run_fail(process->run, ORACLE_MEMORY, NULL,
+                 "node %d: %" PRId64 " bytes are accounted for partitions after FLUSHALL, %" PRId64 " at start",
+                 process->index, sum, process->empty_bytes);
 }

@@ -147,6 +147,14 @@ static void settle(struct run *run, const char *what)
     run_fail(run, ORACLE_LIVENESS, &place, "%s: %s, %lld s after the last fault", what, text, (long long)(HEAL_US / SECOND_US));
 }
 
+/* One line to each node, answered. */
+static void tell_all(struct run *run, const char *line)
+{
+    for (int i = 0; i < run->client_count; i++)
+        if (run->clients[i].is_operator) client_say(&run->clients[i], line);
+    settle(run, line);
+}
+
 static void heal(struct run *run)
 {
     run->healing = true;
@@ -161,6 +169,8 @@ static void heal(struct run *run)
         if (client->state == CLIENT_OPEN && (broken || client->finished || client->is_cut)) client_cut(client);
     }
     settle(run, "after healing");
+    if (goes_on(run)) tell_all(run, "CONFIG SET maxmemory 0");
+    if (goes_on(run)) tell_all(run, "DEBUG SET-ACTIVE-EXPIRE 1");
 }
 
 static void idle(struct run *run)
@@ -174,6 +184,19 @@ static void idle(struct run *run)
     if (goes_on(run) && turns > limit)
         run_fail(run, ORACLE_LIVENESS, NULL, "idle shards spin: %llu turns in %lld s on %d shards", (unsigned long long)turns,
                  (long long)(IDLE_US / SECOND_US), shards);
+}
+
+/* Nodes alone: what is dead goes, and nothing stays behind. */
+static void empty(struct run *run)
+{
+    for (int i = 0; i < run->plan.nodes && goes_on(run); i++) {
+        process_check_memory(&run->processes[i]);
+        process_check_counts(&run->processes[i]);
+    }
+    if (goes_on(run)) tell_all(run, "FLUSHALL");
+    int64_t end = run_now_us(run) + IDLE_US;
+    while (goes_on(run) && run_now_us(run) < end) schedule_step(run, end);
+    for (int i = 0; i < run->plan.nodes && goes_on(run); i++) process_check_empty(&run->processes[i]);
 }
 
 static void stop(struct run *run)
@@ -203,7 +226,7 @@ void run_simulation(const struct run_options *options, struct run_result *result
     if (goes_on(run)) check_audit_begin(run);
     if (goes_on(run)) settle(run, "during the audit");
     if (goes_on(run)) idle(run);
-    for (int i = 0; i < run->plan.nodes && goes_on(run); i++) process_check_memory(&run->processes[i]);
+    if (goes_on(run)) empty(run);
     if (goes_on(run)) stop(run);
     finish(run);
     *result = run->result;

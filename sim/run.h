@@ -73,10 +73,10 @@ struct process {
     int slow_factor[RUN_SHARDS_MAX];
     int64_t slow_until_us[RUN_SHARDS_MAX];
     int64_t paused_until_us, restart_at_us;
+    int64_t empty_bytes;  /* accounted when nothing was in it */
     int next_shards; /* at the next start */
     uint64_t turns[RUN_SHARDS_MAX];
     bool memory_faults;        /* an allocation may have failed */
-    int64_t empty_bytes;       /* accounted when nothing was in it */
     struct partition *failing; /* its slab fails, until */
     int64_t failing_until_us;
 };
@@ -89,6 +89,8 @@ void process_end(struct process *process); /* destroys a stopped one */
 void process_faults(struct run *run);      /* lets those happen that are due */
 void process_faults_end(struct run *run);  /* heals everything */
 void process_check_memory(struct process *process);
+void process_check_counts(struct process *process); /* nothing dead is left, and the counts are right */
+void process_check_empty(struct process *process);  /* after FLUSHALL: nothing is accounted any more */
 int process_shards(const struct process *process);
 
 /* ---- scheduler ---- */
@@ -166,6 +168,8 @@ void link_executed(struct process *process, const struct execution *execution);
 /* A key, or a field of a hash, was removed because it expired or was evicted. */
 void link_removed(struct process *process, int db, struct slice key, const struct slice *field, bool evicted);
 void link_process_crashed(struct process *process); /* its data is gone */
+/* What the model holds of a database now: at least and at most so many keys, and of them some with a deadline. */
+void link_model_counts(const struct process *process, int db, uint64_t *least, uint64_t *most, uint64_t *timed);
 
 /* ---- clients ---- */
 
