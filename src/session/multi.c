@@ -65,10 +65,12 @@ bool session_watch_is_dirty(const struct session *s, struct partition *const *pa
     for (uint32_t i = 0; i < s->watch_count; i++) {
         const struct session_watch *w = &s->watches[i];
         struct partition *partition = partitions[w->partition];
+        if (watch_token(partition->watches, w->name, w->hash, w->db) != w->token) return true;
         /* A key that has died meanwhile has changed: looking it up deletes it, which touches the watch. */
         struct key key = {.name = w->name, .hash = w->hash, .db = w->db};
         struct entry entry;
         if (!MUTANT(watch_misses_expiry)) entry_find(&entry, partition, &key);
+        if (w->may_be_hidden) continue;
         if (watch_token(partition->watches, w->name, w->hash, w->db) != w->token) return true;
     }
     return false;
@@ -85,7 +87,7 @@ static void watch_key(struct command_context *ctx, struct slice name)
 {
     struct session *s = ctx->session;
     struct entry entry;
-    command_open_in_db(ctx, name, ctx->db, &entry); /* an expired key is absent from here on */
+    bool found = command_open_in_db(ctx, name, ctx->db, &entry); /* an expired key is absent from here on */
     struct key key = entry.key;
     if (is_watched(s, &key)) return;
     if (s->watch_count == s->watch_capacity) {
@@ -95,7 +97,10 @@ static void watch_key(struct command_context *ctx, struct slice name)
     }
     struct session_watch *w = &s->watches[s->watch_count++];
     struct partition *partition = entry.partition;
-    *w = (struct session_watch){.hash = key.hash, .partition = partition->id, .db = key.db};
+    *w = (struct session_watch){.hash = key.hash,
+                                .partition = partition->id,
+                                .db = key.db,
+                                .may_be_hidden = !found && ctx->env->expired_stay};
     session_set_text(&w->name, key.name);
     w->token = watch_add(&partition->watches, w->name, w->hash, w->db);
 }

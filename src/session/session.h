@@ -84,6 +84,7 @@ struct session_watch {
     uint64_t hash, token;
     uint16_t partition;
     uint8_t db;
+    bool may_be_hidden; /* watched during CLIENT PAUSE, which keeps dead keys: when it goes nothing has changed */
 };
 
 struct borrow;

@@ -141,7 +141,11 @@ void mutate_key_touch(const struct entry *entry)
 int mutate_flush(struct partition *partition, uint8_t db)
 {
     struct keyspace *keyspace = partition_keyspace(partition, db);
-    if (!table_count(&keyspace->table)) return VALUE_OK;
+    if (!table_count(&keyspace->table)) {
+        wheel_release_if_empty(&partition->wheel,
+                               &partition->slab); /* keys with deadlines were deleted one by one */
+        return VALUE_OK;
+    }
     touch_watched(partition, db, db);
     if (others_are_empty(partition, db)) {
         pending_clear(partition);
