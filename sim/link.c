@@ -131,16 +131,18 @@ static bool slice_is_word(struct slice s, const char *word)
 
 static struct link *find_link(struct run *run, struct process *process, const struct execution *x)
 {
-    for (struct link *link = run->links; link; link = link->next)
-        if (link->process == process && link->life == process->life && link->session_id == x->session_id)
-            return link;
-    for (struct link *link = run->links; link; link = link->next) {
+    struct link **cached = &process->links[x->session_id % ARRAY_LEN(process->links)];
+    if (*cached && (*cached)->session_id == x->session_id && (*cached)->life == process->life) return *cached;
+    struct link *found = NULL;
+    for (struct link *link = run->links; link && !found; link = link->next)
+        if (link->process == process && link->life == process->life && link->session_id == x->session_id) found = link;
+    for (struct link *link = run->links; link && !found; link = link->next) {
         if (link->process != process || link->life != process->life || link->session_id) continue;
         if (strcmp(link->address, x->address) != 0) continue;
         link->session_id = x->session_id;
-        return link;
+        found = link;
     }
-    return NULL;
+    return *cached = found;
 }
 
 static bool same_words(const struct op *op, const struct slice *argv, int argc)

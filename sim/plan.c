@@ -178,8 +178,10 @@ static void draw_schedule(struct plan *plan)
     plan->policy = (enum schedule_policy)prng_below(&prng, SCHEDULE_POLICIES);
     plan->turn_cost_us = 1 + (int)prng_below(&prng, 50);
     plan->command_cost_ns = 200 + (int)prng_below(&prng, 20000);
-    /* A client sends a burst of depth_max / 2 on average, then thinks, so that the commands fill the time. */
-    int64_t bursts = plan->commands * 5 / 4 / (plan->nodes * plan->clients) / ((plan->depth_max + 1) / 2) + 1;
+    /* A client sends a burst of depth_max / 2 units on average, then thinks, so that the commands fill the time. A
+     * transaction is about five commands. */
+    int64_t burst = (plan->depth_max + 1) * (100 + 5 * plan->workload.transaction_percent) / 200;
+    int64_t bursts = plan->commands * 11 / 10 / (plan->nodes * plan->clients) / (burst > 0 ? burst : 1) + 1;
     plan->think_us = plan->duration_us / bursts;
     plan->schedule_seed = prng_next(&prng);
     plan->client_seed = prng_next(&prng);

@@ -73,6 +73,7 @@ struct process {
     int slow_factor[RUN_SHARDS_MAX];
     int64_t slow_until_us[RUN_SHARDS_MAX];
     int64_t paused_until_us, restart_at_us;
+    struct link *links[64]; /* found lately, by session ID */
     int64_t empty_bytes;  /* accounted when nothing was in it */
     int next_shards; /* at the next start */
     uint64_t turns[RUN_SHARDS_MAX];
