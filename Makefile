@@ -16,6 +16,9 @@ CFLAGS.asan    := -O1 -g -Wno-format-truncation -DWEFT_DEBUG=1 -fsanitize=addres
 CFLAGS.tsan    := -O1 -g -Wno-format-truncation -Wno-tsan -DWEFT_DEBUG=1 -fsanitize=thread
 CFLAGS.fuzz    := -O1 -g -Wno-format-truncation -DWEFT_DEBUG=1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
 CFLAGS.sim     := -O2 -g -DWEFT_DEBUG=1 -DWEFT_SIM=1
+CFLAGS.sim-O0  := -O0 -g -Wno-format-truncation -DWEFT_DEBUG=1 -DWEFT_SIM=1
+CFLAGS.sim-clang := $(CFLAGS.sim)
+CFLAGS.coverage := -O0 -g --coverage -Wno-format-truncation -DWEFT_DEBUG=1 -DWEFT_SIM=1
 CFLAGS.mutants := -O2 -g -DWEFT_DEBUG=1 -DWEFT_SIM=1 -DWEFT_MUTANTS=1
 ARCH    ?= -march=x86-64-v2
 ifneq ($(shell uname -m),x86_64)
@@ -31,7 +34,7 @@ OBJ     := $(SRC:%.c=$(OUT)/%.o)
 LIB     := $(OUT)/libweft.a
 UNIT    := $(patsubst test/unit/%.c,$(OUT)/test/unit/%,$(wildcard test/unit/*_test.c))
 
-.PHONY: all run test sim hunt spin debug asan tsan fuzz unit bench mutants mutants-mechanical tidy format install deps deps-test clean help
+.PHONY: all run test sim hunt sim-determinism spin debug asan tsan fuzz unit bench mutants mutants-mechanical tidy format install deps deps-test clean help
 .SECONDARY:
 
 all: deps build/weft-server build/weft-bench build/weft-maelstrom build/weft-sim
@@ -113,6 +116,12 @@ SEED ?= 1
 MINUTES ?= 10
 JOBS ?= 2
 sim: build/weft-sim ; $(PY) test/sim/sim_test.py --first-seed $(SEED)
+# The same hashes from gcc and clang, -O0 and -O2, and from two runs.
+sim-determinism: build/weft-sim
+	$(MAKE) MODE=sim-O0 build/sim-O0/weft-sim
+	$(MAKE) MODE=sim-clang CC=clang build/sim-clang/weft-sim
+	$(PY) test/sim/determinism.py --first-seed $(SEED) --count $(COUNT)
+COUNT ?= 100
 hunt: build/weft-sim ; build/weft-sim --seed $(SEED) --hunt $(MINUTES) --jobs $(JOBS)
 
 # Each test/fuzz/*_fuzz.c is a libFuzzer program; seeds are in test/fuzz/seeds/<name>/, what a run learns stays in

@@ -38,27 +38,29 @@ static void host_join(void *context, struct shard *shard)
 static void host_log(void *context, enum config_log level, const char *sentence)
 {
     struct process *process = context;
-    TRACE(process->run->trace, log, run_now_us(process->run) - process->run->start_us, process->index, (int)level,
-          sentence);
+    TRACE(process->run->trace, log, run_now_us(process->run) - process->run->start_us, process->index,
+          (int)level, sentence);
 }
 
 static void host_executed(void *context, const struct shard *shard, const struct session *session,
                           const struct command_context *ctx, size_t reply_start)
 {
-    link_executed(context, &(struct execution){.session_id = session->id,
-                                               .address = session->address,
-                                               .argv = ctx->argv,
-                                               .argc = ctx->argc,
-                                               .db = ctx->db,
-                                               .resp = ctx->reply->resp,
-                                               .shard = shard->index,
-                                               .in_multi = ctx->in_multi,
-.of_session = ctx->command->route == COMMAND_ROUTE_SESSION && ctx->command->handler != cmd_exec,
-                                               .is_write = ctx->command->handler == cmd_exec ||
-                                                           ctx->command->flags & (COMMAND_WRITE | COMMAND_MAY_REPLICATE),
-                                               .now_ms = ctx->now_ms,
-                                               .reply = {ctx->reply->begin + reply_start,
-                                                         reply_len(ctx->reply) - reply_start}});
+    link_executed(
+        context,
+        &(struct execution){.session_id = session->id,
+                            .address = session->address,
+                            .argv = ctx->argv,
+                            .argc = ctx->argc,
+                            .db = ctx->db,
+                            .resp = ctx->reply->resp,
+                            .shard = shard->index,
+                            .in_multi = ctx->in_multi,
+                            .of_session = ctx->command->route == COMMAND_ROUTE_SESSION &&
+                                          ctx->command->handler != cmd_exec,
+                            .is_write = ctx->command->handler == cmd_exec ||
+                                        ctx->command->flags & (COMMAND_WRITE | COMMAND_MAY_REPLICATE),
+                            .now_ms = ctx->now_ms,
+                            .reply = {ctx->reply->begin + reply_start, reply_len(ctx->reply) - reply_start}});
 }
 
 static int db_of(const struct process *process, const struct record *record)
@@ -80,7 +82,8 @@ static void host_record(void *context, const struct record *record)
             link_removed(process, db_of(process, record), record->key, NULL, reason == RECORD_EVICTED);
     } else if (record->op == RECORD_HASH_REMOVE && record->args[1].len == sizeof reason) {
         memcpy(&reason, record->args[1].ptr, sizeof reason);
-        if (reason == RECORD_EXPIRED) link_removed(process, db_of(process, record), record->key, &record->args[0], false);
+        if (reason == RECORD_EXPIRED)
+            link_removed(process, db_of(process, record), record->key, &record->args[0], false);
     }
 }
 
@@ -104,9 +107,23 @@ static bool load_config(struct process *process, struct io *io, int shards)
     char shards_text[16], memory_text[32];
     snprintf(shards_text, sizeof shards_text, "%d", shards);
     snprintf(memory_text, sizeof memory_text, "%" PRId64, plan->maxmemory);
-    char *argv[] = {"weft-server", "--port", "6379", "--bind", "0.0.0.0", "--protected-mode", "no", "--shards",
-                    shards_text, "--maxmemory", memory_text, "--maxmemory-policy", (char *)plan->policy_name,
-                    "--pipeline-order", (char *)(plan->relaxed ? "relaxed" : "strict"), "--enable-debug-command", "yes"};
+    char *argv[] = {"weft-server",
+                    "--port",
+                    "6379",
+                    "--bind",
+                    "0.0.0.0",
+                    "--protected-mode",
+                    "no",
+                    "--shards",
+                    shards_text,
+                    "--maxmemory",
+                    memory_text,
+                    "--maxmemory-policy",
+                    (char *)plan->policy_name,
+                    "--pipeline-order",
+                    (char *)(plan->relaxed ? "relaxed" : "strict"),
+                    "--enable-debug-command",
+                    "yes"};
     struct config_arguments arguments;
     char fatal[CONFIG_FATAL_MAX];
     config_arguments_parse(&arguments, ARRAY_LEN(argv), argv);
@@ -160,8 +177,8 @@ bool process_start(struct process *process, int shards)
         process->priority[i] = (uint32_t)prng_next(&run->schedule);
         process->slow_factor[i] = 1;
     }
-    TRACE(run->trace, node, run_now_us(run) - run->start_us, process->life > 1 ? TRACE_NODE_RESTART : TRACE_NODE_START,
-          process->index, shards, "");
+    TRACE(run->trace, node, run_now_us(run) - run->start_us,
+          process->life > 1 ? TRACE_NODE_RESTART : TRACE_NODE_START, process->index, shards, "");
     return true;
 }
 
@@ -171,8 +188,8 @@ static void heal_allocation(struct process *process)
     process->failing = NULL;
 }
 
-/* As after a kill: nothing of the program runs any more. Its memory stays, as there is nobody who could take its
- * half-done work apart; a run is a process of its own. */
+/* As after a kill: nothing of the program runs any more. Its memory stays, as there is nobody who could take
+ * its half-done work apart; a run is a process of its own. */
 void process_crash(struct process *process)
 {
     struct run *run = process->run;
@@ -237,8 +254,8 @@ static struct client *operator_of(struct run *run, const struct process *process
     return NULL;
 }
 
-static void fault_traced(struct run *run, enum process_fault fault, const struct process *process, int shard, int client,
-                         int64_t duration_us)
+static void fault_traced(struct run *run, enum process_fault fault, const struct process *process, int shard,
+                         int client, int64_t duration_us)
 {
     run->result.process_fired[fault]++;
     io_sim_trace_note(run->world, (uint64_t)fault);
@@ -246,7 +263,8 @@ static void fault_traced(struct run *run, enum process_fault fault, const struct
           process ? process->index : -1, shard, client, duration_us, "");
 }
 
-static bool tell_operator(struct run *run, enum process_fault fault, const struct process *process, const char *line)
+static bool tell_operator(struct run *run, enum process_fault fault, const struct process *process,
+                          const char *line)
 {
     struct client *client = operator_of(run, process);
     if (!client || !client_say(client, line)) return false;
@@ -259,7 +277,8 @@ static void make_allocation_fail(struct run *run, struct process *process)
     heal_allocation(process);
     process->failing = process->node->partitions[prng_below(&run->faults, PARTITION_COUNT)];
     process->memory_faults = true;
-    slab_inject_failure(&process->failing->slab, 1 + prng_below(&run->faults, 20), prng_below(&run->faults, 2));
+    bool forever = prng_below(&run->faults, 2);
+    slab_inject_failure(&process->failing->slab, 1 + prng_below(&run->faults, 20), forever);
     process->failing_until_us = run_now_us(run) + draw_us(run, 5000000);
     fault_traced(run, FAULT_ALLOCATION, process, -1, -1, process->failing_until_us - run_now_us(run));
 }
@@ -278,10 +297,18 @@ static void set_memory_edge(struct run *run, struct process *process)
 static void set_config(struct run *run, struct process *process)
 {
     static const char *const lines[] = {
-        "CONFIG SET hz 1",           "CONFIG SET hz 100",         "CONFIG SET slowlog-log-slower-than 0",
-        "CONFIG SET timeout 0",      "CONFIG SET maxclients 200", "CONFIG SET lazyfree-lazy-user-del yes",
-        "CONFIG SET timeout 0",      "CONFIG RESETSTAT",          "DEBUG SET-ACTIVE-EXPIRE 0",
-        "DEBUG SET-ACTIVE-EXPIRE 1", "MEMORY PURGE",              "CONFIG SET latency-monitor-threshold 1",
+        "CONFIG SET hz 1",
+        "CONFIG SET hz 100",
+        "CONFIG SET slowlog-log-slower-than 0",
+        "CONFIG SET timeout 0",
+        "CONFIG SET maxclients 200",
+        "CONFIG SET lazyfree-lazy-user-del yes",
+        "CONFIG SET timeout 0",
+        "CONFIG RESETSTAT",
+        "DEBUG SET-ACTIVE-EXPIRE 0",
+        "DEBUG SET-ACTIVE-EXPIRE 1",
+        "MEMORY PURGE",
+        "CONFIG SET latency-monitor-threshold 1",
     };
     tell_operator(run, FAULT_CONFIG, process, lines[prng_below(&run->faults, ARRAY_LEN(lines))]);
 }
@@ -317,26 +344,30 @@ static void fire(struct run *run, enum process_fault fault)
         fault_traced(run, fault, process, shard, -1, process->starved_until_us[shard] - now);
         break;
     case FAULT_CLOCK_STEP: {
-        int64_t step = draw_us(run, 20000000) * (prng_below(&run->faults, 2) ? 1 : -1);
+        int64_t step = draw_us(run, 20000000);
+        if (prng_below(&run->faults, 2)) step = -step;
         io_sim_clock_step(process->world, step);
         fault_traced(run, fault, process, -1, -1, 0);
         break;
     }
     case FAULT_RESHARD:
-        snprintf(line, sizeof line, "CONFIG SET shards %d", 1 + (int)prng_below(&run->faults, PLAN_SHARDS_MAX));
+        snprintf(line, sizeof line, "CONFIG SET shards %d",
+                 1 + (int)prng_below(&run->faults, PLAN_SHARDS_MAX));
         tell_operator(run, fault, process, line);
         break;
     case FAULT_ALLOCATION: make_allocation_fail(run, process); break;
     case FAULT_MEMORY_EDGE: set_memory_edge(run, process); break;
     case FAULT_CONFIG: set_config(run, process); break;
     case FAULT_CLIENT_PAUSE:
-        snprintf(line, sizeof line, "CLIENT PAUSE %d %s", (int)prng_below(&run->faults, 1000),
-                 prng_below(&run->faults, 2) ? "ALL" : "WRITE");
+        snprintf(line, sizeof line, "CLIENT PAUSE %d ", (int)prng_below(&run->faults, 1000));
+        strcat(line, prng_below(&run->faults, 2) ? "ALL" : "WRITE");
         tell_operator(run, fault, process, line);
         break;
     case FAULT_CLIENT_KILL: {
         struct client *victim = any_client(run);
-        if (victim->process != process || !victim->link || victim->state != CLIENT_OPEN || victim->is_operator) break;
+        if (victim->process != process || !victim->link || victim->state != CLIENT_OPEN ||
+            victim->is_operator)
+            break;
         snprintf(line, sizeof line, "CLIENT KILL %s", victim->link->address);
         if (tell_operator(run, fault, process, line)) victim->is_cut = true;
         break;
@@ -392,7 +423,8 @@ void process_faults_end(struct run *run)
             process->slow_factor[s] = 1;
         }
     }
-    for (int i = 0; i < run->client_count; i++) if (run->clients[i].slow_until_us) run->clients[i].slow_until_us = 1;
+    for (int i = 0; i < run->client_count; i++)
+        if (run->clients[i].slow_until_us) run->clients[i].slow_until_us = 1;
 }
 
 /* ---- looking at it ---- */
@@ -409,7 +441,8 @@ void process_check_memory(struct process *process)
     int64_t used = atomic_load(&process->node->budget.used_bytes);
     if (used < sum)
         run_fail(process->run, ORACLE_MEMORY, NULL,
-                 "node %d: partitions take %" PRId64 " bytes, but only %" PRId64 " are accounted", process->index, sum, used);
+                 "node %d: partitions take %" PRId64 " bytes, but only %" PRId64 " are accounted",
+                 process->index, sum, used);
 }
 
 void process_check_counts(struct process *process)
@@ -423,8 +456,8 @@ void process_check_counts(struct process *process)
         link_model_counts(process, db, &least, &most, &timed_wanted);
         if (keys < least || keys > most || (least == most && timed != timed_wanted))
             run_fail(process->run, ORACLE_TTL, NULL,
-                     "node %d, database %d: %" PRIu64 " keys, %" PRIu64 " with a deadline; wanted %" PRIu64 " to %" PRIu64
-                     " and %" PRIu64 ", %d s after the last command",
+                     "node %d, database %d: %" PRIu64 " keys, %" PRIu64 " with a deadline; wanted %" PRIu64
+                     " to %" PRIu64 " and %" PRIu64 ", %d s after the last command",
                      process->index, db, keys, timed, least, most, timed_wanted, 5);
     }
 }
@@ -434,6 +467,7 @@ void process_check_empty(struct process *process)
     int64_t sum = partition_bytes(process);
     if (sum > process->empty_bytes)
         run_fail(process->run, ORACLE_MEMORY, NULL,
-                 "node %d: %" PRId64 " bytes are accounted for partitions after FLUSHALL, %" PRId64 " at start",
+                 "node %d: %" PRId64 " bytes are accounted for partitions after FLUSHALL, %" PRId64
+                 " at start",
                  process->index, sum, process->empty_bytes);
 }

@@ -155,19 +155,24 @@ static void put_integer(struct draw *d)
                                           " 1",
                                           "1.5",
                                           "x"};
-    if (chance(d, 10))
+    if (chance(d, 10)) {
         put_text(d, special[below(d, ARRAY_LEN(special))]);
-    else
-        put_f(d, "%lld", (long long)(prng_next(&d->prng) >> below(d, 63)) * (chance(d, 50) ? -1 : 1));
+    } else {
+        int shift = (int)below(d, 63);
+        long long number = (long long)(prng_next(&d->prng) >> shift);
+        put_f(d, "%lld", chance(d, 50) ? number : -number);
+    }
 }
 
 static void put_stream_id(struct draw *d)
 {
     static const char *const special[] = {"-", "+", "0-0", "0-1", "5", "x"};
-    if (chance(d, 15))
+    if (chance(d, 15)) {
         put_text(d, special[below(d, ARRAY_LEN(special))]);
-    else
-        put_f(d, "%d-%d", (int)below(d, 8), (int)below(d, 8));
+    } else {
+        int ms = (int)below(d, 8); /* the order in which arguments are evaluated is the compiler's */
+        put_f(d, "%d-%d", ms, (int)below(d, 8));
+    }
 }
 
 static void put_variable(struct draw *d, char what)
@@ -182,7 +187,11 @@ static void put_variable(struct draw *d, char what)
     case 'u': put_f(d, "%d", (int)below(d, 20)); break;
     case 'o': put_f(d, "%d", (int)below(d, chance(d, 5) ? 20000 : 200)); break;
     case 'f': put_f(d, "field-%d", (int)below(d, chance(d, 20) ? 200 : 12)); break;
-    case 'm': put_f(d, chance(d, 40) ? "%d" : "member-%d", (int)below(d, chance(d, 20) ? 400 : 15)); break;
+    case 'm': {
+        const char *format = chance(d, 40) ? "%d" : "member-%d";
+        put_f(d, format, (int)below(d, chance(d, 20) ? 400 : 15));
+        break;
+    }
     case 'M': put_f(d, "%d", (int)below(d, 3000)); break;
     case 'r': put_double(d); break;
     case 'F': put_double(d); break;
@@ -190,7 +199,11 @@ static void put_variable(struct draw *d, char what)
     case 'd': put_f(d, "%d", (int)below(d, chance(d, 5) ? 20 : DATABASES)); break;
     case 'p': put_text(d, patterns[below(d, ARRAY_LEN(patterns))]); break;
     case 'j': put_stream_id(d); break;
-    case 'w': put_f(d, "%c%d", chance(d, 50) ? 'u' : 'i', 1 + (int)below(d, 64)); break;
+    case 'w': {
+        char sign = chance(d, 50) ? 'u' : 'i';
+        put_f(d, "%c%d", sign, 1 + (int)below(d, 64));
+        break;
+    }
     case 'e': put_f(d, "%lld", (long long)(ttl_ms(d) / 1000)); break;
     case 'E': put_f(d, "%lld", (long long)ttl_ms(d)); break;
     case 'A': put_f(d, "%lld", (long long)(now_s + ttl_ms(d) / 1000)); break;

@@ -98,6 +98,9 @@ static void describe_process(const struct server *server, struct node *node)
     node->process_id = io_process_id();
     node->memory_total = io_memory_total();
     node->io_name = io_world_backend_name(server->world);
+    node->compiler[0] = __GNUC__;
+    node->compiler[1] = __GNUC_MINOR__;
+    node->compiler[2] = __GNUC_PATCHLEVEL__;
     io_os_name(node->os, sizeof node->os);
     io_executable_path(node->executable, sizeof node->executable);
 }

@@ -86,6 +86,7 @@ struct node {
         startup_bytes; /* what the node takes without data and clients; part of the budget's use */
     char run_id[41];
     const char *io_name;
+    int compiler[3]; /* its version; 0.0.0 where a run must not depend on it */
     char os[128];
     char executable[1024]; /* absolute path */
     uint16_t port;

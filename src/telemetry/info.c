@@ -80,7 +80,8 @@ static void server(struct info *info)
     info_line(info, "monotonic_clock:POSIX clock_gettime");
     info_line(info, "multiplexing_api:%s", node->io_name);
     info_line(info, "atomicvar_api:c11-builtin");
-    info_line(info, "gcc_version:%d.%d.%d", __GNUC__, __GNUC_MINOR__, __GNUC_PATCHLEVEL__);
+    info_line(info, "gcc_version:%d.%d.%d", info->node->compiler[0], info->node->compiler[1],
+              info->node->compiler[2]);
     info_line(info, "process_id:%" PRId64, node->process_id);
     info_line(info, "process_supervised:no");
     info_line(info, "run_id:%s", node->run_id);
