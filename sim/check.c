@@ -70,13 +70,15 @@ static bool register_op(const struct op *op, struct linear_op *out)
     static const struct {
         const char *name;
         enum linear_kind kind;
-    } kinds[] = {{"GET", LINEAR_GET},       {"SET", LINEAR_SET},   {"GETSET", LINEAR_GETSET},
-                 {"SETNX", LINEAR_SETNX},   {"INCR", LINEAR_INCR}, {"DEL", LINEAR_DEL}};
+    } kinds[] = {{"GET", LINEAR_GET},     {"SET", LINEAR_SET},   {"GETSET", LINEAR_GETSET},
+                 {"SETNX", LINEAR_SETNX}, {"INCR", LINEAR_INCR}, {"DEL", LINEAR_DEL}};
     *out = (struct linear_op){.invoked = (int64_t)op->sent_tick,
                               .returned = op->answered ? (int64_t)op->answered_tick : LINEAR_NEVER,
                               .number = 1};
     for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
-        if (strlen(kinds[i].name) == op->argv[0].len && !strncasecmp(op->argv[0].ptr, kinds[i].name, op->argv[0].len)) out->kind = (uint8_t)kinds[i].kind;
+        if (strlen(kinds[i].name) == op->argv[0].len &&
+            !strncasecmp(op->argv[0].ptr, kinds[i].name, op->argv[0].len))
+            out->kind = (uint8_t)kinds[i].kind;
     if (op->argc > 2) out->value = op->argv[2];
     if (!op->answered) return true;
     struct value_arena arena = {0};
@@ -95,7 +97,8 @@ static bool register_op(const struct op *op, struct linear_op *out)
     case VALUE_ERROR: out->reply = LINEAR_ERROR; break;
     default: out->reply = LINEAR_NIL; break;
     }
-    bool refused = value->kind == VALUE_ERROR && value->text.len >= 3 && memcmp(value->text.ptr, "OOM", 3) == 0;
+    bool refused =
+        value->kind == VALUE_ERROR && value->text.len >= 3 && memcmp(value->text.ptr, "OOM", 3) == 0;
     value_arena_free(&arena);
     return !refused;
 }
@@ -150,8 +153,8 @@ static int64_t number_of(struct slice text)
     return number;
 }
 
-static struct elle_action action_of(struct append_history *history, const struct link *link, const struct op *op,
-                                    const struct value *reply)
+static struct elle_action action_of(struct append_history *history, const struct link *link,
+                                    const struct op *op, const struct value *reply)
 {
     struct elle_action action = {.key = (uint32_t)link->process->index << 24 | link->life << 16 |
                                         (uint32_t)op->db << 8 | (uint8_t)op->argv[1].ptr[op->argv[1].len - 1],
@@ -193,7 +196,9 @@ static void add_transaction(struct append_history *history, const struct link *l
     history->items[history->count++] =
         (struct elle_transaction){.invoked = (int64_t)link->ops[begin]->sent_tick,
                                   .completed = exec->answered ? (int64_t)exec->answered_tick : ELLE_NEVER,
-                                  .status = !exec->answered ? ELLE_UNKNOWN : ran ? ELLE_COMMITTED : ELLE_ABORTED,
+                                  .status = !exec->answered ? ELLE_UNKNOWN
+                                            : ran           ? ELLE_COMMITTED
+                                                            : ELLE_ABORTED,
                                   .actions = actions,
                                   .count = count};
 }
@@ -203,7 +208,8 @@ static void check_appends(struct run *run)
     struct append_history history = {0};
     for (const struct link *link = run->links; link; link = link->next)
         for (size_t i = 0; i < link->count; i++)
-            if (link->ops[i]->family == FAMILY_APPEND && link->ops[i]->kind == OP_EXEC) add_transaction(&history, link, i);
+            if (link->ops[i]->family == FAMILY_APPEND && link->ops[i]->kind == OP_EXEC)
+                add_transaction(&history, link, i);
     struct elle_result *result = calloc(1, sizeof *result);
     CHECK(result);
     if (history.count) elle_check(history.items, history.count, result);

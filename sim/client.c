@@ -1,5 +1,5 @@
-/* Clients: RESP over simulated sockets. A client connects, sends bursts of units, reads answers, thinks, comes back
- * after it was cut. Everything it sees goes to its link. */
+/* Clients: RESP over simulated sockets. A client connects, sends bursts of units, reads answers, thinks,
+ * comes back after it was cut. Everything it sees goes to its link. */
 #include "sim/run.h"
 
 #include <stdio.h>
@@ -125,7 +125,8 @@ static void send_unit(struct client *client)
 
 static void think(struct client *client)
 {
-    client->act_at_us = now_us(client) + (int64_t)prng_below(&client->prng, (uint64_t)(2 * client->run->plan.think_us) + 1);
+    client->act_at_us =
+        now_us(client) + (int64_t)prng_below(&client->prng, (uint64_t)(2 * client->run->plan.think_us) + 1);
 }
 
 static void burst(struct client *client)
@@ -158,8 +159,10 @@ bool client_say(struct client *client, const char *line)
 
 void client_hostile(struct client *client)
 {
-    static const char *const bytes[] = {"*-5\r\n", "*1\r\n$-7\r\n", "*2000000000\r\n", "*1\r\n$99999999999\r\n", "*1\r\n!3\r\n",
-                                        "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$5\r\nab", "\"unbalanced\r\n"};
+    static const char *const bytes[] = {"*-5\r\n",         "*1\r\n$-7\r\n",
+                                        "*2000000000\r\n", "*1\r\n$99999999999\r\n",
+                                        "*1\r\n!3\r\n",    "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$5\r\nab",
+                                        "\"unbalanced\r\n"};
     struct slice text = {bytes[prng_below(&client->prng, ARRAY_LEN(bytes))], 0};
     text.len = strlen(text.ptr);
     link_add(client->run, client->link, OP_HOSTILE, 0, &text, 1);
@@ -231,7 +234,8 @@ static void take_replies(struct client *client)
         if (parsed.status == VALUE_NEEDS_MORE) break;
         if (parsed.status == VALUE_INVALID) {
             struct trace_place place = {.client = client->index, .node = client->process->index, .shard = -1};
-            run_fail(run, ORACLE_WIRE, &place, "client %d got bytes that are no RESP: %s", client->index, parsed.error);
+            run_fail(run, ORACLE_WIRE, &place, "client %d got bytes that are no RESP: %s", client->index,
+                     parsed.error);
             return;
         }
         link_answered(run, client->link, parsed.value, client->in + at, parsed.consumed);
@@ -275,8 +279,8 @@ static void ended(struct client *client, int64_t result)
     if (!client->conn) return;
     if (client->link && !may_be_closed(client)) {
         struct trace_place place = {.client = client->index, .node = client->process->index, .shard = -1};
-        run_fail(run, ORACLE_WIRE, &place, "the server closed the connection of client %d (%s)", client->index,
-                 result == 0 ? "end of stream" : "reset");
+        run_fail(run, ORACLE_WIRE, &place, "the server closed the connection of client %d (%s)",
+                 client->index, result == 0 ? "end of stream" : "reset");
     }
     io_close(client->conn);
     client->conn = NULL;

@@ -43,7 +43,8 @@ static void read_marks(uint64_t marks[MARKS_MAX])
 {
 #ifdef WEFT_SIM
     int i = 0;
-    for (struct mark *const *at = mark_next(NULL); at && i < MARKS_MAX; at = mark_next(at)) marks[i++] = (*at)->count;
+    for (struct mark *const *at = mark_next(NULL); at && i < MARKS_MAX; at = mark_next(at))
+        marks[i++] = (*at)->count;
 #else
     (void)marks;
 #endif
@@ -54,12 +55,14 @@ const char *hunt_replay(const struct hunt_options *hunt, uint64_t seed, char *ou
     size_t n = (size_t)snprintf(out, size, "weft-sim --seed %" PRIu64, seed);
     for (int i = 1; i < hunt->argc && n < size; i++) {
         const char *word = hunt->argv[i];
-        bool skip_two = !strcmp(word, "--seed") || !strcmp(word, "--hunt") || !strcmp(word, "--count") || !strcmp(word, "--jobs");
+        bool skip_two = !strcmp(word, "--seed") || !strcmp(word, "--hunt") || !strcmp(word, "--count") ||
+                        !strcmp(word, "--jobs");
         if (skip_two) {
             i++;
             continue;
         }
-        if (strcmp(word, "--quiet") && strcmp(word, "--shrink")) n += (size_t)snprintf(out + n, size - n, " %s", word);
+        if (strcmp(word, "--quiet") && strcmp(word, "--shrink"))
+            n += (size_t)snprintf(out + n, size - n, " %s", word);
     }
     return out;
 }
@@ -80,6 +83,14 @@ static void trace_line(void *context, const char *name, const char *value)
     trace_plan(((struct traced *)context)->trace, name, value);
 }
 
+/* A failed CHECK ends the process: what the trace has is still written. */
+static struct trace *rescued;
+static void on_abort(int number)
+{
+    (void)number;
+    trace_rescue(rescued, "a CHECK failed");
+}
+
 static struct trace *open_trace(const struct hunt_options *hunt)
 {
     if (!hunt->trace_path) return NULL;
@@ -89,6 +100,8 @@ static struct trace *open_trace(const struct hunt_options *hunt)
         fprintf(stderr, "weft-sim: cannot write %s: %s\n", hunt->trace_path, strerror(-error));
         exit(2);
     }
+    rescued = trace;
+    signal(SIGABRT, on_abort);
     struct plan plan;
     char replay[1000];
     plan_draw(&plan, &hunt->run.plan);
@@ -100,15 +113,17 @@ static struct trace *open_trace(const struct hunt_options *hunt)
 
 static void print_counts(const struct run_result *result)
 {
-    printf("ran       %.1f virtual s, %" PRIu64 " steps, %" PRIu64 " turns, %" PRIu64 " commands answered, %" PRIu64
-           " with an error\n",
+    printf("ran       %.1f virtual s, %" PRIu64 " steps, %" PRIu64 " turns, %" PRIu64
+           " commands answered, %" PRIu64 " with an error\n",
            (double)result->virtual_us / 1e6, result->steps, result->turns, result->commands + result->errors,
            result->errors);
     printf("fired    ");
     for (int i = 0; i < PROCESS_FAULTS; i++)
-        if (result->process_fired[i]) printf(" %s %" PRIu64, process_fault_kinds[i].name, result->process_fired[i]);
+        if (result->process_fired[i])
+            printf(" %s %" PRIu64, process_fault_kinds[i].name, result->process_fired[i]);
     for (int i = 0; i < IO_SIM_FAULT_COUNT; i++)
-        if (result->world_fired[i]) printf(" %s %" PRIu64, io_sim_fault_name((enum io_sim_fault)i), result->world_fired[i]);
+        if (result->world_fired[i])
+            printf(" %s %" PRIu64, io_sim_fault_name((enum io_sim_fault)i), result->world_fired[i]);
     printf("\n");
 }
 
@@ -146,10 +161,12 @@ int hunt_one(const struct hunt_options *hunt)
     char hash[24];
     snprintf(hash, sizeof hash, "%016" PRIx64, result.hash);
     if (options.trace)
-        trace_close(options.trace, result.virtual_us, hash, failed, failed ? result.finding.complaint : "every oracle held");
+        trace_close(options.trace, result.virtual_us, hash, failed,
+                    failed ? result.finding.complaint : "every oracle held");
     if (!hunt->quiet) {
         print_counts(&result);
-        printf("took      %.3f s of CPU time for %.0f times as much virtual time\n", seconds, (double)result.virtual_us / 1e6 / seconds);
+        printf("took      %.3f s of CPU time for %.0f times as much virtual time\n", seconds,
+               (double)result.virtual_us / 1e6 / seconds);
     }
     if (failed) print_finding(hunt, &result);
     if (hunt->twice && !failed) {
@@ -254,12 +271,14 @@ static void report(struct totals *totals)
 {
     if (!totals->seeds) return;
     qsort(totals->ratios, totals->seeds, sizeof *totals->ratios, compare_doubles);
-    printf("%" PRIu64 " seeds, %" PRIu64 " failed; %.0f seeds per core-hour; virtual to CPU time: median %.0f, in sum %.0f\n",
+    printf("%" PRIu64 " seeds, %" PRIu64
+           " failed; %.0f seeds per core-hour; virtual to CPU time: median %.0f, in sum %.0f\n",
            totals->seeds, totals->failed, (double)totals->seeds / totals->real_s * 3600,
            totals->ratios[totals->seeds / 2], totals->virtual_s / totals->real_s);
     printf("%" PRIu64 " commands, %" PRIu64 " with an error; %" PRIu64 " steps, %" PRIu64 " turns; %" PRIu64
            " histories undecided\n",
-           totals->commands + totals->errors, totals->errors, totals->steps, totals->turns, totals->undecided);
+           totals->commands + totals->errors, totals->errors, totals->steps, totals->turns,
+           totals->undecided);
     printf("faults fired:\n");
     for (int i = 0; i < PROCESS_FAULTS; i++)
         printf("  %-24s %" PRIu64 "\n", process_fault_kinds[i].name, totals->process_fired[i]);
@@ -300,7 +319,8 @@ static void take_job(const struct hunt_options *hunt, struct job *job, struct to
         add(totals, told);
         if (told->differs) {
             totals->failed++;
-            printf("seed %" PRIu64 " FAILED: oracle: determinism\n  two runs, two hashes\n  replay: %s\n", job->seed, replay);
+            printf("seed %" PRIu64 " FAILED: oracle: determinism\n  two runs, two hashes\n  replay: %s\n",
+                   job->seed, replay);
         }
         if (told->result.finding.found) {
             totals->failed++;

@@ -15,6 +15,7 @@
 
 #include "base/hash.h"
 #include "sim/model.h"
+#include "sim/tape.h"
 #include "sim/trace_model.h"
 #include "sim/value.h"
 
@@ -122,6 +123,29 @@ static void complain(struct run *run, enum oracle oracle, const struct link *lin
              link ? link->client : -1, text);
 }
 
+/* ---- the tape of node 0 ---- */
+
+static void tape_command(const struct link *link, const struct execution *x)
+{
+    FILE *tape = link->process->run->options.tape;
+    if (!tape || link->process->index != 0) return;
+    tape_write(tape, &(struct tape_record){.kind = TAPE_COMMAND,
+                                           .session = (uint32_t)x->session_id,
+                                           .db = x->db,
+                                           .resp = x->resp,
+                                           .in_multi = x->in_multi,
+                                           .now_ms = x->now_ms,
+                                           .argc = (size_t)x->argc,
+                                           .argv = (struct slice *)x->argv,
+                                           .reply = x->reply});
+}
+
+static void tape_other(const struct process *process, const struct tape_record *record)
+{
+    FILE *tape = process->run->options.tape;
+    if (tape && process->index == 0) tape_write(tape, record);
+}
+
 /* ---- execution ---- */
 
 static bool slice_is_word(struct slice s, const char *word)
@@ -135,7 +159,8 @@ static struct link *find_link(struct run *run, struct process *process, const st
     if (*cached && (*cached)->session_id == x->session_id && (*cached)->life == process->life) return *cached;
     struct link *found = NULL;
     for (struct link *link = run->links; link && !found; link = link->next)
-        if (link->process == process && link->life == process->life && link->session_id == x->session_id) found = link;
+        if (link->process == process && link->life == process->life && link->session_id == x->session_id)
+            found = link;
     for (struct link *link = run->links; link && !found; link = link->next) {
         if (link->process != process || link->life != process->life || link->session_id) continue;
         if (strcmp(link->address, x->address) != 0) continue;
@@ -153,8 +178,9 @@ static bool same_words(const struct op *op, const struct slice *argv, int argc)
     return true;
 }
 
-/* The op that this execution is of; NULL: none that could be. What concerns the session alone (PING, MULTI) may
- * overtake commands that are under way on other shards, and reads may overtake reads (docs/decisions/005). */
+/* The op that this execution is of; NULL: none that could be. What concerns the session alone (PING, MULTI)
+ * may overtake commands that are under way on other shards, and reads may overtake reads
+ * (docs/decisions/005). */
 static struct op *match(struct run *run, struct link *link, const struct execution *x)
 {
     if (x->in_multi) {
@@ -211,20 +237,21 @@ static void watch_keys(struct link *link, const struct op *op, const struct exec
         CHECK(grown);
         link->watches = grown;
         struct link_watch *watch = &grown[link->watch_count++];
-        *watch =
-            (struct link_watch){.key = malloc(x->argv[i].len + 1), .len = x->argv[i].len, .db = x->db, .index = op->index};
+        *watch = (struct link_watch){
+            .key = malloc(x->argv[i].len + 1), .len = x->argv[i].len, .db = x->db, .index = op->index};
         CHECK(watch->key);
         memcpy(watch->key, x->argv[i].ptr, watch->len);
         watch->token = watch_token_of(link, watch, x->now_ms);
     }
 }
 
-/* For the transaction that the op belongs to: WATCHes count from the end of the one before it, also when that was
- * refused. */
+/* For the transaction that the op belongs to: WATCHes count from the end of the one before it, also when that
+ * was refused. */
 static bool watched_changed(const struct link *link, const struct op *op, int64_t now_ms)
 {
     size_t begin = op->index;
-    while (begin > 0 && link->ops[begin - 1]->kind != OP_EXEC && link->ops[begin - 1]->kind != OP_DISCARD) begin--;
+    while (begin > 0 && link->ops[begin - 1]->kind != OP_EXEC && link->ops[begin - 1]->kind != OP_DISCARD)
+        begin--;
     for (size_t i = 0; i < link->watch_count; i++) {
         if (link->watches[i].index < begin) continue;
         if (watch_token_of(link, &link->watches[i], now_ms) != link->watches[i].token) return true;
@@ -330,14 +357,14 @@ void link_executed(struct process *process, const struct execution *x)
     value_arena_reset(run->arena);
     if (len == 0 && slice_is_word(op->argv[0], "CONFIG")) return; /* SET shards answers when it is done */
     struct value_parsed parsed = value_parse(run->arena, op->reply, len);
-    if (parsed.status != VALUE_COMPLETE || parsed.consumed != len ||
-        !value_speaks(parsed.value, x->resp)) {
+    if (parsed.status != VALUE_COMPLETE || parsed.consumed != len || !value_speaks(parsed.value, x->resp)) {
         complain(run, ORACLE_WIRE, link, op, "wrote something that is not one reply of its protocol version");
         return;
     }
     io_sim_trace_note(run->world, hash_bytes(op->reply, len, op->number));
-    TRACE(run->trace, applied, run_now_us(run) - run->start_us, process->index, x->shard, x->db,
-          link->client, op->number, x->argv, (size_t)x->argc, op->reply, len);
+    TRACE(run->trace, applied, run_now_us(run) - run->start_us, process->index, x->shard, x->db, link->client,
+          op->number, x->argv, (size_t)x->argc, op->reply, len);
+    if (op->kind != OP_EXEC) tape_command(link, x);
     if (op->kind == OP_EXEC) {
         judge_exec(run, link, op, parsed.value, x->now_ms);
     } else {
@@ -346,8 +373,8 @@ void link_executed(struct process *process, const struct execution *x)
             complain(run, ORACLE_TRANSACTIONS, link, op, "EXEC ran although a watched key has changed");
         judge_reply(run, link, op, x, parsed.value);
     }
-    TRACE(run->trace, model_keys, run_now_us(run) - run->start_us, process->index, x->shard, process->model, x->db,
-          x->argv, (size_t)x->argc, x->now_ms);
+    TRACE(run->trace, model_keys, run_now_us(run) - run->start_us, process->index, x->shard, process->model,
+          x->db, x->argv, (size_t)x->argc, x->now_ms);
     follow_session(link, op, x, parsed.value);
 }
 
@@ -359,14 +386,25 @@ void link_removed(struct process *process, int db, struct slice key, const struc
     if (run->result.finding.found) return;
     int64_t now_ms = io_sim_realtime_us(process->world) / 1000;
     struct trace_place place = {.client = -1, .node = process->index, .shard = -1, .db = db, .key = key};
-    const char *complaint = field ? model_remove_field(process->model, db, key, *field, now_ms)
-                                  : model_remove(process->model, db, key, evicted ? MODEL_EVICTED : MODEL_EXPIRED, now_ms);
-    TRACE(run->trace, model_key, run_now_us(run) - run->start_us, process->index, -1, process->model, db, key, now_ms,
-          evicted ? "evicted" : field ? "a field expired" : "expired");
+    tape_other(process, &(struct tape_record){.kind = field ? TAPE_FIELD : TAPE_KEY,
+                                              .db = db,
+                                              .reason = evicted ? MODEL_EVICTED : MODEL_EXPIRED,
+                                              .now_ms = now_ms,
+                                              .key = key,
+                                              .field = field ? *field : (struct slice){0}});
+    const char *complaint =
+        field ? model_remove_field(process->model, db, key, *field, now_ms)
+              : model_remove(process->model, db, key, evicted ? MODEL_EVICTED : MODEL_EXPIRED, now_ms);
+    TRACE(run->trace, model_key, run_now_us(run) - run->start_us, process->index, -1, process->model, db, key,
+          now_ms,
+          evicted ? "evicted"
+          : field ? "a field expired"
+                  : "expired");
     if (complaint) run_fail(run, evicted ? ORACLE_MEMORY : ORACLE_TTL, &place, "%s", complaint);
 }
 
-void link_model_counts(const struct process *process, int db, uint64_t *least, uint64_t *most, uint64_t *timed)
+void link_model_counts(const struct process *process, int db, uint64_t *least, uint64_t *most,
+                       uint64_t *timed)
 {
     int64_t now_ms = io_sim_realtime_us(process->world) / 1000;
     size_t cursor = 0;
@@ -383,6 +421,7 @@ void link_process_crashed(struct process *process)
 {
     struct run *run = process->run;
     TRACE(run->trace, model_lost, run_now_us(run) - run->start_us, process->index, process->model, "crash");
+    tape_other(process, &(struct tape_record){.kind = TAPE_RESET});
     model_reset(process->model);
 }
 

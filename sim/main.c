@@ -1,8 +1,8 @@
 /* weft-sim: runs seeds.
  *
  *     weft-sim --seed S            one run; its plan, verdict and "hash: HEX"; status 0 if every oracle held
- *     weft-sim --hunt M            seeds from S on for M minutes, each in a process of its own; counts at the end
- *     weft-sim --seed S --shrink   the smallest run that still fails in the same way
+ *     weft-sim --hunt M            seeds from S on for M minutes, each in a process of its own; counts at the
+ * end weft-sim --seed S --shrink   the smallest run that still fails in the same way
  */
 #include "sim/run.h"
 
@@ -25,13 +25,15 @@ static const char usage[] =
     "  --minutes M       virtual minutes of work (default 1)\n"
     "  --commands N      commands to be answered at least (default 10000)\n"
     "  --nodes N  --shards N  --clients N (per node)\n"
-    "  --only FAULT      only this fault or group of faults (network, clock, process, memory, client); may be repeated\n"
+    "  --only FAULT      only this fault or group of faults (network, clock, process, memory, client); may "
+    "be repeated\n"
     "  --no-faults FAULT without this fault or group; \"all\": none\n"
-    "  --workload FAMILIES   of: string bit key hash list set zset stream expire server flush register append\n"
+    "  --workload FAMILIES   of: string bit key hash list set zset stream expire server flush register "
+    "append\n"
     "  --skew S          uniform, zipf, sequential or hot-set\n"
     "  --no-oracle NAME  model, linear, transactions, order, memory, wire, ttl, liveness, audit\n"
     "  --trace FILE      what happened, as lines of JSON, or as a page if FILE ends in .html\n"
-    "  --tape FILE       executed commands and replies, for a comparison with a real server\n"
+    "  --tape FILE       what node 0 executed and answered, for build/model-check or a real server\n"
     "  --twice           runs the seed twice and compares the hashes\n"
     "  --hunt MINUTES    seeds from S on, for so long (real time)\n"
     "  --count N         ... or so many seeds\n"
@@ -44,19 +46,54 @@ static const char usage[] =
 /* ---- options ---- */
 
 enum option_key {
-    OPTION_SEED = 1, OPTION_MINUTES, OPTION_COMMANDS, OPTION_NODES, OPTION_SHARDS, OPTION_CLIENTS, OPTION_ONLY,
-    OPTION_NO_FAULTS, OPTION_WORKLOAD, OPTION_SKEW, OPTION_NO_ORACLE, OPTION_TRACE, OPTION_TAPE, OPTION_TWICE,
-    OPTION_HUNT, OPTION_COUNT, OPTION_JOBS, OPTION_SHRINK, OPTION_MUTANT, OPTION_QUIET, OPTION_END, OPTION_DROP, OPTION_CANARY,
+    OPTION_SEED = 1,
+    OPTION_MINUTES,
+    OPTION_COMMANDS,
+    OPTION_NODES,
+    OPTION_SHARDS,
+    OPTION_CLIENTS,
+    OPTION_ONLY,
+    OPTION_NO_FAULTS,
+    OPTION_WORKLOAD,
+    OPTION_SKEW,
+    OPTION_NO_ORACLE,
+    OPTION_TRACE,
+    OPTION_TAPE,
+    OPTION_TWICE,
+    OPTION_HUNT,
+    OPTION_COUNT,
+    OPTION_JOBS,
+    OPTION_SHRINK,
+    OPTION_MUTANT,
+    OPTION_QUIET,
+    OPTION_END,
+    OPTION_DROP,
+    OPTION_CANARY,
 };
-static const struct option long_options[] = {
-    {"seed", 1, 0, OPTION_SEED},         {"minutes", 1, 0, OPTION_MINUTES}, {"commands", 1, 0, OPTION_COMMANDS},
-    {"nodes", 1, 0, OPTION_NODES},       {"shards", 1, 0, OPTION_SHARDS},   {"clients", 1, 0, OPTION_CLIENTS},
-    {"only", 1, 0, OPTION_ONLY},         {"no-faults", 1, 0, OPTION_NO_FAULTS},
-    {"workload", 1, 0, OPTION_WORKLOAD}, {"skew", 1, 0, OPTION_SKEW},       {"no-oracle", 1, 0, OPTION_NO_ORACLE},
-    {"trace", 1, 0, OPTION_TRACE},       {"tape", 1, 0, OPTION_TAPE},       {"twice", 0, 0, OPTION_TWICE},
-    {"hunt", 1, 0, OPTION_HUNT},         {"count", 1, 0, OPTION_COUNT},     {"jobs", 1, 0, OPTION_JOBS},
-    {"shrink", 0, 0, OPTION_SHRINK},     {"mutant", 1, 0, OPTION_MUTANT},   {"quiet", 0, 0, OPTION_QUIET},
-    {"end", 1, 0, OPTION_END},           {"drop", 1, 0, OPTION_DROP}, {"canary", 0, 0, OPTION_CANARY},       {0}};
+static const struct option long_options[] = {{"seed", 1, 0, OPTION_SEED},
+                                             {"minutes", 1, 0, OPTION_MINUTES},
+                                             {"commands", 1, 0, OPTION_COMMANDS},
+                                             {"nodes", 1, 0, OPTION_NODES},
+                                             {"shards", 1, 0, OPTION_SHARDS},
+                                             {"clients", 1, 0, OPTION_CLIENTS},
+                                             {"only", 1, 0, OPTION_ONLY},
+                                             {"no-faults", 1, 0, OPTION_NO_FAULTS},
+                                             {"workload", 1, 0, OPTION_WORKLOAD},
+                                             {"skew", 1, 0, OPTION_SKEW},
+                                             {"no-oracle", 1, 0, OPTION_NO_ORACLE},
+                                             {"trace", 1, 0, OPTION_TRACE},
+                                             {"tape", 1, 0, OPTION_TAPE},
+                                             {"twice", 0, 0, OPTION_TWICE},
+                                             {"hunt", 1, 0, OPTION_HUNT},
+                                             {"count", 1, 0, OPTION_COUNT},
+                                             {"jobs", 1, 0, OPTION_JOBS},
+                                             {"shrink", 0, 0, OPTION_SHRINK},
+                                             {"mutant", 1, 0, OPTION_MUTANT},
+                                             {"quiet", 0, 0, OPTION_QUIET},
+                                             {"end", 1, 0, OPTION_END},
+                                             {"drop", 1, 0, OPTION_DROP},
+                                             {"canary", 0, 0, OPTION_CANARY},
+                                             {0}};
 
 _Noreturn static void refuse(const char *what, const char *value)
 {
@@ -87,7 +124,8 @@ static bool is_fault(const char *name)
 {
     if (strcmp(name, "all") == 0 || io_sim_fault_find(name) >= 0) return true;
     for (int i = 0; i < PROCESS_FAULTS; i++)
-        if (!strcmp(name, process_fault_kinds[i].name) || !strcmp(name, process_fault_kinds[i].group)) return true;
+        if (!strcmp(name, process_fault_kinds[i].name) || !strcmp(name, process_fault_kinds[i].group))
+            return true;
     for (int group = 0; group <= IO_SIM_CLOCK; group++)
         if (!strcmp(name, io_sim_group_name((enum io_sim_group)group))) return true;
     return false;
@@ -106,7 +144,8 @@ static uint8_t *dropped_units(char *text)
     CHECK(set);
     for (char *word = strtok(text, ","); word; word = strtok(NULL, ",")) {
         unsigned long from = strtoul(word, &word, 10), to = *word == '-' ? strtoul(word + 1, NULL, 10) : from;
-        for (unsigned long i = from; i <= to && i < HUNT_UNITS_BYTES * 8; i++) set[i / 8] |= (uint8_t)(1 << i % 8);
+        for (unsigned long i = from; i <= to && i < HUNT_UNITS_BYTES * 8; i++)
+            set[i / 8] |= (uint8_t)(1 << i % 8);
     }
     return set;
 }
@@ -133,7 +172,9 @@ static void take_option(struct hunt_options *hunt, int key)
         break;
     case OPTION_WORKLOAD: plan->families = families_of(optarg); break;
     case OPTION_SKEW: plan->skew = 1 + index_of(optarg, skews, SKEW_COUNT, "no such skew:"); break;
-    case OPTION_NO_ORACLE: run->oracle_off[index_of(optarg, oracle_names, ORACLES, "no such oracle:")] = true; break;
+    case OPTION_NO_ORACLE:
+        run->oracle_off[index_of(optarg, oracle_names, ORACLES, "no such oracle:")] = true;
+        break;
     case OPTION_TRACE: hunt->trace_path = optarg; break;
     case OPTION_TAPE: hunt->tape_path = optarg; break;
     case OPTION_TWICE: hunt->twice = true; break;

@@ -33,7 +33,7 @@ const struct process_fault_kind process_fault_kinds[PROCESS_FAULTS] = {
 /* Events per virtual minute, when a seed has the fault. */
 static const uint32_t process_rates[PROCESS_FAULTS] = {
     [FAULT_CRASH] = 2,        [FAULT_PAUSE] = 20,       [FAULT_PAUSE_LONG] = 1,   [FAULT_SLOW_CORE] = 10,
-    [FAULT_STARVE] = 15,      [FAULT_MAIL_LATE] = 1,   [FAULT_CLOCK_STEP] = 4,   [FAULT_RESHARD] = 15,
+    [FAULT_STARVE] = 15,      [FAULT_MAIL_LATE] = 1,    [FAULT_CLOCK_STEP] = 4,   [FAULT_RESHARD] = 15,
     [FAULT_ALLOCATION] = 20,  [FAULT_MEMORY_EDGE] = 4,  [FAULT_CLIENT_CUT] = 30,  [FAULT_CLIENT_HOSTILE] = 10,
     [FAULT_CLIENT_SLOW] = 10, [FAULT_CLIENT_KILL] = 10, [FAULT_CLIENT_PAUSE] = 5, [FAULT_CONFIG] = 10};
 
@@ -84,8 +84,8 @@ static bool concerns_us(enum io_sim_fault fault)
     return group == IO_SIM_NETWORK && fault != IO_SIM_NET_LISTEN_ERROR && fault != IO_SIM_NET_CORRUPT;
 }
 
-/* A wall clock that goes back brings keys to life again that had expired but were not removed yet, here as in Redis.
- * The model cannot know which, so in a seed with such clocks deadlines are far away. */
+/* A wall clock that goes back brings keys to life again that had expired but were not removed yet, here as in
+ * Redis. The model cannot know which, so in a seed with such clocks deadlines are far away. */
 static bool goes_back(const struct plan *plan)
 {
     return plan->process_rate[FAULT_CLOCK_STEP] || plan->world_rate[IO_SIM_CLOCK_STEP_BACK];
@@ -178,8 +178,8 @@ static void draw_schedule(struct plan *plan)
     plan->policy = (enum schedule_policy)prng_below(&prng, SCHEDULE_POLICIES);
     plan->turn_cost_us = 1 + (int)prng_below(&prng, 50);
     plan->command_cost_ns = 200 + (int)prng_below(&prng, 20000);
-    /* A client sends a burst of depth_max / 2 units on average, then thinks, so that the commands fill the time. A
-     * transaction is about five commands. */
+    /* A client sends a burst of depth_max / 2 units on average, then thinks, so that the commands fill the
+     * time. A transaction is about five commands. */
     int64_t burst = (plan->depth_max + 1) * (100 + 5 * plan->workload.transaction_percent) / 200;
     int64_t bursts = plan->commands * 11 / 10 / (plan->nodes * plan->clients) / (burst > 0 ? burst : 1) + 1;
     plan->think_us = plan->duration_us / bursts;

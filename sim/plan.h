@@ -30,7 +30,7 @@ enum process_fault {
     FAULT_PAUSE_LONG,     /* ... for minutes */
     FAULT_SLOW_CORE,      /* one shard's turns take many times as long */
     FAULT_STARVE,         /* one shard gets no turn for a while */
-    FAULT_MAIL_LATE,     /* a ring is looked at just before a message is published in it */
+    FAULT_MAIL_LATE,      /* a ring is looked at just before a message is published in it */
     FAULT_CLOCK_STEP,     /* the wall clock jumps */
     FAULT_RESHARD,        /* CONFIG SET shards */
     FAULT_ALLOCATION,     /* a partition's slab fails, once or for a while */

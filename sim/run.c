@@ -7,13 +7,14 @@
 #include <string.h>
 
 #include "sim/model.h"
+#include "sim/tape.h"
 #include "sim/value.h"
 
-#define SECOND_US  INT64_C(1000000)
-#define LIMIT_US   (600 * SECOND_US) /* for the commands of a run, whatever the faults */
-#define HEAL_US    (90 * SECOND_US)  /* within which all must be answered when faults have ended */
-#define IDLE_US    (5 * SECOND_US)
-#define STOP_US    (10 * SECOND_US)
+#define SECOND_US INT64_C(1000000)
+#define LIMIT_US  (600 * SECOND_US) /* for the commands of a run, whatever the faults */
+#define HEAL_US   (90 * SECOND_US)  /* within which all must be answered when faults have ended */
+#define IDLE_US   (5 * SECOND_US)
+#define STOP_US   (10 * SECOND_US)
 
 const char *const oracle_names[ORACLES] = {"model", "linear", "transactions", "order", "memory",
                                            "wire",  "ttl",    "liveness",     "audit"};
@@ -41,6 +42,7 @@ static void begin(struct run *run)
     plan_draw(&run->plan, &run->options.plan);
     const struct plan *plan = &run->plan;
     run->trace = run->options.trace;
+    if (run->options.tape) tape_begin(run->options.tape);
     run->arena = calloc(1, sizeof *run->arena);
     CHECK(run->arena);
     run->world = io_sim_world_create(plan->seed);
@@ -54,7 +56,9 @@ static void begin(struct run *run)
         char name[32];
         snprintf(name, sizeof name, "node-%d", i);
         *process = (struct process){.run = run, .index = i, .world = io_sim_node(run->world, name)};
-        struct model_options options = {.may_evict = strcmp(plan->policy_name, "noeviction") != 0, .may_oom = true, .fields_may_linger = true};
+        struct model_options options = {.may_evict = strcmp(plan->policy_name, "noeviction") != 0,
+                                        .may_oom = true,
+                                        .fields_may_linger = true};
         process->model = model_create(&options);
     }
     run->client_count = plan->nodes * (plan->clients + 1);
@@ -68,8 +72,25 @@ static void begin(struct run *run)
     }
 }
 
+/* What held, and on how many things it was tried. */
+static void trace_what_held(struct run *run)
+{
+    const struct run_result *result = &run->result;
+    uint64_t executed = 0, answered = result->commands + result->errors;
+    for (int i = 0; i < RUN_SHARDS_MAX; i++) executed += result->executed[i];
+    const uint64_t checked[ORACLES] = {[ORACLE_MODEL] = executed,
+                                       [ORACLE_ORDER] = executed,
+                                       [ORACLE_WIRE] = answered,
+                                       [ORACLE_LIVENESS] = answered};
+    for (int i = 0; i < ORACLES; i++)
+        if (!run->options.oracle_off[i])
+            TRACE(run->trace, verdict, run_now_us(run) - run->start_us, oracle_names[i], true,
+                  checked[i] ? checked[i] : 1, "", NULL);
+}
+
 static void finish(struct run *run)
 {
+    if (!run->result.finding.found) trace_what_held(run);
     for (int i = 0; i < IO_SIM_FAULT_COUNT; i++)
         run->result.world_fired[i] = io_sim_fault_fired(run->world, (enum io_sim_fault)i);
     run->result.hash = io_sim_trace_hash(run->world);
@@ -99,7 +120,8 @@ static void work(struct run *run)
     int64_t end = run->start_us + (run->options.end_us ? run->options.end_us : run->plan.duration_us);
     while (goes_on(run)) {
         int64_t now = run_now_us(run);
-        bool enough = run->options.end_us || (int64_t)(run->result.commands + run->result.errors) >= run->plan.commands;
+        bool enough =
+            run->options.end_us || (int64_t)(run->result.commands + run->result.errors) >= run->plan.commands;
         if ((now >= end && enough) || now >= run->start_us + LIMIT_US) break;
         schedule_step(run, now < end ? end : now + SECOND_US);
     }
@@ -129,22 +151,26 @@ static void settle(struct run *run, const char *what)
 {
     int64_t end = run_now_us(run) + HEAL_US;
     const struct client *who = NULL;
-    while (goes_on(run) && (unanswered(run, &who) || !all_connected(run)) && run_now_us(run) < end) schedule_step(run, end);
+    while (goes_on(run) && (unanswered(run, &who) || !all_connected(run)) && run_now_us(run) < end)
+        schedule_step(run, end);
     size_t left = unanswered(run, &who);
     if (!goes_on(run) || (!left && all_connected(run))) return;
     char text[300] = "a client cannot connect";
     struct trace_place place = {.client = -1, .node = -1, .shard = -1};
     if (left) {
         const struct op *op = who->link->ops[who->link->next_answer];
-        int n = snprintf(text, sizeof text, "%zu commands are not answered, the first is operation %llu of client %d (%s):",
-                         left, (unsigned long long)op->number, who->index, op->executed ? "it was executed" : "it never ran");
+        int n = snprintf(
+            text, sizeof text,
+            "%zu commands are not answered, the first is operation %llu of client %d (%s):", left,
+            (unsigned long long)op->number, who->index, op->executed ? "it was executed" : "it never ran");
         for (int i = 0; i < op->argc && n < 250; i++)
-            n += snprintf(text + n, sizeof text - (size_t)n, " %.*s", (int)(op->argv[i].len < 20 ? op->argv[i].len : 20),
-                          op->argv[i].ptr);
+            n += snprintf(text + n, sizeof text - (size_t)n, " %.*s",
+                          (int)(op->argv[i].len < 20 ? op->argv[i].len : 20), op->argv[i].ptr);
         place.op = op->number;
         place.client = who->index;
     }
-    run_fail(run, ORACLE_LIVENESS, &place, "%s: %s, %lld s after the last fault", what, text, (long long)(HEAL_US / SECOND_US));
+    run_fail(run, ORACLE_LIVENESS, &place, "%s: %s, %lld s after the last fault", what, text,
+             (long long)(HEAL_US / SECOND_US));
 }
 
 /* One line to each node, answered. */
@@ -165,8 +191,10 @@ static void heal(struct run *run)
     while (goes_on(run) && run_now_us(run) < grace) schedule_step(run, grace);
     for (int i = 0; i < run->client_count; i++) {
         struct client *client = &run->clients[i];
-        bool broken = run->plan.world_rate[IO_SIM_NET_HALF_OPEN] && client->link && link_outstanding(client->link);
-        if (client->state == CLIENT_OPEN && (broken || client->finished || client->is_cut)) client_cut(client);
+        bool broken =
+            run->plan.world_rate[IO_SIM_NET_HALF_OPEN] && client->link && link_outstanding(client->link);
+        if (client->state == CLIENT_OPEN && (broken || client->finished || client->is_cut))
+            client_cut(client);
     }
     settle(run, "after healing");
     if (goes_on(run)) tell_all(run, "CONFIG SET maxmemory 0");
@@ -182,8 +210,8 @@ static void idle(struct run *run)
     while (goes_on(run) && run_now_us(run) < end) schedule_step(run, end);
     uint64_t turns = run->result.turns - before, limit = (uint64_t)shards * 250 * (IDLE_US / SECOND_US);
     if (goes_on(run) && turns > limit)
-        run_fail(run, ORACLE_LIVENESS, NULL, "idle shards spin: %llu turns in %lld s on %d shards", (unsigned long long)turns,
-                 (long long)(IDLE_US / SECOND_US), shards);
+        run_fail(run, ORACLE_LIVENESS, NULL, "idle shards spin: %llu turns in %lld s on %d shards",
+                 (unsigned long long)turns, (long long)(IDLE_US / SECOND_US), shards);
 }
 
 /* Nodes alone: what is dead goes, and nothing stays behind. */
@@ -210,7 +238,8 @@ static void stop(struct run *run)
         if (run_now_us(run) >= end) break;
         schedule_step(run, end);
     }
-    run_fail(run, ORACLE_LIVENESS, NULL, "a node does not stop within %lld s", (long long)(STOP_US / SECOND_US));
+    run_fail(run, ORACLE_LIVENESS, NULL, "a node does not stop within %lld s",
+             (long long)(STOP_US / SECOND_US));
 }
 
 void run_simulation(const struct run_options *options, struct run_result *result)

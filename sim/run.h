@@ -15,8 +15,8 @@
 #include "sim/plan.h"
 #include "sim/trace.h"
 
-/* Shards and the model both have a `struct value`, so no file sees both: process.c and schedule.c know the shards,
- * link.c and check.c the model. */
+/* Shards and the model both have a `struct value`, so no file sees both: process.c and schedule.c know the
+ * shards, link.c and check.c the model. */
 #define RUN_SHARDS_MAX 64
 struct run;
 struct model;
@@ -74,8 +74,8 @@ struct process {
     int64_t slow_until_us[RUN_SHARDS_MAX];
     int64_t paused_until_us, restart_at_us;
     struct link *links[64]; /* found lately, by session ID */
-    int64_t empty_bytes;  /* accounted when nothing was in it */
-    int next_shards; /* at the next start */
+    int64_t empty_bytes;    /* accounted when nothing was in it */
+    int next_shards;        /* at the next start */
     uint64_t turns[RUN_SHARDS_MAX];
     bool memory_faults;        /* an allocation may have failed */
     struct partition *failing; /* its slab fails, until */
@@ -137,7 +137,7 @@ struct link {
     size_t count, capacity;
     size_t next_execute, next_answer; /* ops before them can no longer run, are answered */
     size_t read_end;                  /* behind the last read that has run */
-    size_t transaction; /* index of the next queued op that EXEC runs */
+    size_t transaction;               /* index of the next queued op that EXEC runs */
     bool has_selected;
     struct link_watch *watches;
     size_t watch_count;
@@ -169,8 +169,10 @@ void link_executed(struct process *process, const struct execution *execution);
 /* A key, or a field of a hash, was removed because it expired or was evicted. */
 void link_removed(struct process *process, int db, struct slice key, const struct slice *field, bool evicted);
 void link_process_crashed(struct process *process); /* its data is gone */
-/* What the model holds of a database now: at least and at most so many keys, and of them some with a deadline. */
-void link_model_counts(const struct process *process, int db, uint64_t *least, uint64_t *most, uint64_t *timed);
+/* What the model holds of a database now: at least and at most so many keys, and of them some with a
+ * deadline. */
+void link_model_counts(const struct process *process, int db, uint64_t *least, uint64_t *most,
+                       uint64_t *timed);
 
 /* ---- clients ---- */
 
@@ -232,7 +234,7 @@ struct run_result {
     uint64_t executed[RUN_SHARDS_MAX];
     struct finding finding;
     uint32_t units[RUN_CLIENTS_MAX]; /* that clients drew */
-    uint64_t undecided; /* keys whose history the checker gave up on */
+    uint64_t undecided;              /* keys whose history the checker gave up on */
 };
 
 struct run {
@@ -266,6 +268,6 @@ void run_simulation(const struct run_options *options, struct run_result *result
 
 /* ---- check.c: what is looked at from outside the clients ---- */
 void check_audit_begin(struct run *run); /* clients ask for everything that the models hold */
-void check_histories(struct run *run); /* at the end: linearizability and cycles */
+void check_histories(struct run *run);   /* at the end: linearizability and cycles */
 
 #endif

@@ -1,12 +1,11 @@
-/* The scheduler: of the actors that could run, one is chosen by the seed's policy and gets a turn, which occupies it
- * for some virtual time; when none can, time goes on. Clients cost nothing and come first: what they do is drawn by
- * the network's delays anyway. */
+/* The scheduler: of the actors that could run, one is chosen by the seed's policy and gets a turn, which
+ * occupies it for some virtual time; when none can, time goes on. Clients cost nothing and come first: what
+ * they do is drawn by the network's delays anyway. */
 #include "sim/run.h"
 
 #include "shard/internal.h"
 #include "sim/trace_mail.h"
 #include "sim/trace_world.h"
-
 
 struct candidate {
     struct process *process;
@@ -69,7 +68,8 @@ static int choose(struct run *run, const struct candidate *c, int count)
         return best;
     case SCHEDULE_NEWEST:
         for (int i = 1; i < count; i++)
-            if (c[i].process->ready_since_us[c[i].shard] > c[best].process->ready_since_us[c[best].shard]) best = i;
+            if (c[i].process->ready_since_us[c[i].shard] > c[best].process->ready_since_us[c[best].shard])
+                best = i;
         return best;
     case SCHEDULE_LOCKSTEP: return run->round_robin++ % count;
     case SCHEDULE_BURST:
@@ -102,8 +102,10 @@ static void turn(struct run *run, const struct candidate *who)
     int64_t cost = run->plan.turn_cost_us + (int64_t)run->turn_executed * run->plan.command_cost_ns / 1000;
     cost *= process->slow_factor[who->shard];
     process->free_at_us[who->shard] = now + cost;
-    TRACE(run->trace, turn, now - run->start_us, process->index, who->shard, cost, (int)run->turn_executed, 0);
-    if (process->node) TRACE(run->trace, mail, now - run->start_us, process->index, process->node, who->shard);
+    TRACE(run->trace, turn, now - run->start_us, process->index, who->shard, cost, (int)run->turn_executed,
+          0);
+    if (process->node)
+        TRACE(run->trace, mail, now - run->start_us, process->index, process->node, who->shard);
 }
 
 static bool turn_clients(struct run *run)
@@ -131,7 +133,8 @@ bool schedule_step(struct run *run, int64_t not_after_us)
         return true;
     }
     for (int fault = 0; fault < PROCESS_FAULTS && !run->healing; fault++)
-        if (run->next_fault_us[fault] > now && run->next_fault_us[fault] < next_us) next_us = run->next_fault_us[fault];
+        if (run->next_fault_us[fault] > now && run->next_fault_us[fault] < next_us)
+            next_us = run->next_fault_us[fault];
     if (next_us <= now) next_us = now + 1;
     return io_sim_step(run->world, next_us) || next_us != INT64_MAX;
 }

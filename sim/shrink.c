@@ -1,6 +1,6 @@
-/* Shrinking: the smallest run that fails in the same way. Units of commands are drawn independently of each other, so
- * they can be left out; faults can be switched off, and the end be put forward. Units: ddmin (Zeller, Hildebrandt
- * 2002) without its complements' restart. Every try is a run in a child process. */
+/* Shrinking: the smallest run that fails in the same way. Units of commands are drawn independently of each
+ * other, so they can be left out; faults can be switched off, and the end be put forward. Units: ddmin
+ * (Zeller, Hildebrandt 2002) without its complements' restart. Every try is a run in a child process. */
 #include "sim/hunt.h"
 
 #include <stdio.h>
@@ -31,7 +31,8 @@ static bool still_fails(struct shrinking *s, const struct run_options *options)
 
 static void shrink_end(struct shrinking *s)
 {
-    int64_t low = 0, high = s->result.finding.at_us ? s->result.finding.at_us + 1 : s->options.plan.duration_us;
+    int64_t low = 0,
+            high = s->result.finding.at_us ? s->result.finding.at_us + 1 : s->options.plan.duration_us;
     for (int i = 0; i < 14 && high - low > 1000; i++) {
         struct run_options shorter = s->options;
         shorter.end_us = i == 0 ? high : low + (high - low) / 2;

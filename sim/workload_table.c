@@ -3,9 +3,9 @@
  * Words are sent as they stand, but:
  *   $s $n $b $h $l $t $z $x  a key that is by preference a string, number, bitmap, hash, list, set, sorted
  * set, stream; $k any key $v value  $i small integer  $I any integer  $u small unsigned  $o bit offset  $f
- * field  $m member  $M one of many members $r score  $R score bound  $L lex bound  $F float  $d database  $p pattern  $j stream ID $w
- * bitfield type $e TTL in s  $E in ms  $A deadline in s  $B in ms [ a b ]    perhaps            ( a | b | c )
- * one of them         { a b }   one to four times
+ * field  $m member  $M one of many members $r score  $R score bound  $L lex bound  $F float  $d database  $p
+ * pattern  $j stream ID $w bitfield type $e TTL in s  $E in ms  $A deadline in s  $B in ms [ a b ]    perhaps
+ * ( a | b | c ) one of them         { a b }   one to four times
  *   #{ a b }   a count from 1 to 3, then the group so many times   &{ a b }   up to 300 times
  * A word of several characters of $ stands for one argument only when it is alone: "$v" but not "x$v".
  */

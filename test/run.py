@@ -52,6 +52,7 @@ SUITES = [
     ('maelstrom', 300, 'test/maelstrom/run.py', False),
     ('maelstrom-selftest', 300, 'test/maelstrom/run.py --selftest', False),
     ('sim', 900, 'test/sim/sim_test.py', False),
+    ('sim-tape', 300, 'test/sim/tape_replay.py --seeds 6 --first-seed 10', False),
     ('spin', 300, 'test/spin/run.py', False),
     ('parity', 200, 'test/blackbox/parity_test.py --server {server}', False),
     ('server-commands-1', 300, 'test/blackbox/server_commands_test.py --server {server} --shards 1', False),
