@@ -84,7 +84,8 @@ struct session_watch {
     uint64_t hash, token;
     uint16_t partition;
     uint8_t db;
-    bool may_be_hidden; /* watched during CLIENT PAUSE, which keeps dead keys: when it goes nothing has changed */
+    /* Watched during CLIENT PAUSE, which keeps dead keys: when such a one goes, nothing has changed. */
+    bool may_be_hidden;
 };
 
 struct borrow;

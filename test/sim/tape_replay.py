@@ -3,8 +3,8 @@
 
     test/sim/tape_replay.py [--sim build/weft-sim] [--seeds 4] [--first-seed 1] [--server PATH]
 
-A tape (sim/tape.h) holds the commands of node 0 in the order in which its shards ran them. They go to the real server one by
-one over one connection. The simulator's clock is not the real one, so the workload has no deadlines. Where the server
+A tape (sim/tape.h) holds the commands of node 0 in the order in which its shards ran them. They go to the real
+server one by one over one connection. The simulator's clock is not the real one, so the workload has no deadlines. Where the server
 chooses (SPOP, XADD *), the real one is told what weft chose; where order is free, it is not compared.
 """
 import argparse
@@ -19,9 +19,9 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 FAMILIES = 'bit key hash list set zset stream'
 UNORDERED = {b'SMEMBERS', b'SINTER', b'SUNION', b'SDIFF', b'KEYS', b'HGETALL', b'HKEYS', b'HVALS', b'SORT', b'SORT_RO'}
-NOT_COMPARED = {b'SRANDMEMBER', b'HRANDFIELD', b'ZRANDMEMBER', b'RANDOMKEY', b'SCAN', b'SSCAN', b'HSCAN', b'ZSCAN', b'DUMP',
-                b'OBJECT', b'MULTI', b'DISCARD', b'WATCH', b'UNWATCH', b'HELLO', b'CLIENT', b'CONFIG', b'DEBUG', b'MEMORY',
-                b'INFO', b'PEXPIRETIME', b'SELECT'}
+NOT_COMPARED = {b'SRANDMEMBER', b'HRANDFIELD', b'ZRANDMEMBER', b'RANDOMKEY', b'SCAN', b'SSCAN', b'HSCAN', b'ZSCAN',
+                b'DUMP', b'OBJECT', b'MULTI', b'DISCARD', b'WATCH', b'UNWATCH', b'HELLO', b'CLIENT', b'CONFIG', b'DEBUG',
+                b'MEMORY', b'INFO', b'PEXPIRETIME', b'SELECT'}
 
 
 class Tape:
