@@ -25,7 +25,7 @@ ifneq ($(shell uname -m),x86_64)
 ARCH    :=
 endif
 CFLAGS  := -std=gnu17 $(WARN) $(ARCH) $(CFLAGS.$(MODE)) $(EXTRA_CFLAGS)
-LDFLAGS := $(filter -fsanitize=%,$(CFLAGS.$(MODE)))
+LDFLAGS := $(filter -fsanitize=% --coverage,$(CFLAGS.$(MODE)))
 LDLIBS  := -luring -lxxhash -lm -lpthread
 
 MAINS   := src/server/main.c src/maelstrom/main.c
@@ -34,7 +34,7 @@ OBJ     := $(SRC:%.c=$(OUT)/%.o)
 LIB     := $(OUT)/libweft.a
 UNIT    := $(patsubst test/unit/%.c,$(OUT)/test/unit/%,$(wildcard test/unit/*_test.c))
 
-.PHONY: all run test sim hunt sim-determinism spin debug asan tsan fuzz unit bench mutants mutants-mechanical tidy format install deps deps-test clean help
+.PHONY: all run test sim hunt sim-determinism coverage spin debug asan tsan fuzz unit bench mutants mutants-mechanical tidy format install deps deps-test clean help
 .SECONDARY:
 
 all: deps build/weft-server build/weft-bench build/weft-maelstrom build/weft-sim
@@ -122,6 +122,9 @@ sim-determinism: build/weft-sim
 	$(MAKE) MODE=sim-clang CC=clang build/sim-clang/weft-sim
 	$(PY) test/sim/determinism.py --first-seed $(SEED) --count $(COUNT)
 COUNT ?= 100
+coverage:
+	$(MAKE) MODE=coverage build/coverage/weft-sim unit
+	$(PY) test/coverage.py --seeds $(COUNT)
 hunt: build/weft-sim ; build/weft-sim --seed $(SEED) --hunt $(MINUTES) --jobs $(JOBS)
 
 # Each test/fuzz/*_fuzz.c is a libFuzzer program; seeds are in test/fuzz/seeds/<name>/, what a run learns stays in

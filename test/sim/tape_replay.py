@@ -4,8 +4,9 @@
     test/sim/tape_replay.py [--sim build/weft-sim] [--seeds 4] [--first-seed 1] [--server PATH]
 
 A tape (sim/tape.h) holds the commands of node 0 in the order in which its shards ran them. They go to the real
-server one by one over one connection. The simulator's clock is not the real one, so the workload has no deadlines. Where the server
-chooses (SPOP, XADD *), the real one is told what weft chose; where order is free, it is not compared.
+server one by one over one connection. The simulator's clock is not the real one, so the workload has no deadlines.
+Where the server chooses (SPOP, XADD *), the real one is told what weft chose; where order is free, it is not
+compared.
 """
 import argparse
 import os
@@ -154,7 +155,7 @@ def replay(tape, client):
         if asked is None:
             continue
         got = client.run(db, resp, asked)
-        if wanted is None or asked is not argv or b'BY' in argv: # SORT BY: equal weights come in any order
+        if wanted is None or asked is not argv or b'BY' in argv:  # SORT BY: equal weights, any order
             continue
         compared += 1
         if not same(argv, wanted, got):
