@@ -100,6 +100,10 @@ static void draw_faults(struct plan *plan, const struct plan_options *options)
         const struct process_fault_kind *kind = &process_fault_kinds[i];
         bool drawn = (int)prng_below(&prng, 100) < percent;
         uint32_t rate = 1 + (uint32_t)prng_below(&prng, 2 * process_rates[i]);
+        /* Some seeds are storms. */
+        static const uint32_t storms[] = {1, 1, 1, 1, 5, 30};
+        uint32_t storm = storms[prng_below(&prng, ARRAY_LEN(storms))];
+        if (i != FAULT_CRASH && i != FAULT_PAUSE_LONG && i != FAULT_CLIENT_PAUSE) rate *= storm;
         int may = allowed(options, kind->name, kind->group);
         if (may == 2 || (may && drawn)) plan->process_rate[i] = rate;
     }

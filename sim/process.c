@@ -92,7 +92,8 @@ static bool host_mail_late(void *context, uint16_t from, uint16_t to, enum lane 
     struct process *process = context;
     struct run *run = process->run;
     if (!run->plan.process_rate[FAULT_MAIL_LATE] || run->healing ||
-        ring_is_empty(process->node->rings[from][to][lane]) || prng_below(&run->schedule, 20) != 0)
+        ring_is_empty(process->node->rings[from][to][lane]) ||
+        prng_below(&run->schedule, 30 / run->plan.process_rate[FAULT_MAIL_LATE] + 2) != 0)
         return false;
     run->result.process_fired[FAULT_MAIL_LATE]++;
     io_wake(shard_io(process->node->shards[to]));

@@ -21,8 +21,8 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 FAMILIES = 'bit key hash list set zset stream'
 UNORDERED = {b'SMEMBERS', b'SINTER', b'SUNION', b'SDIFF', b'KEYS', b'HGETALL', b'HKEYS', b'HVALS', b'SORT', b'SORT_RO'}
 NOT_COMPARED = {b'SRANDMEMBER', b'HRANDFIELD', b'ZRANDMEMBER', b'RANDOMKEY', b'SCAN', b'SSCAN', b'HSCAN', b'ZSCAN',
-                b'DUMP', b'OBJECT', b'MULTI', b'DISCARD', b'WATCH', b'UNWATCH', b'HELLO', b'CLIENT', b'CONFIG', b'DEBUG',
-                b'MEMORY', b'INFO', b'PEXPIRETIME', b'SELECT'}
+                b'DUMP', b'OBJECT', b'MULTI', b'DISCARD', b'WATCH', b'UNWATCH', b'HELLO', b'CLIENT', b'CONFIG',
+                b'DEBUG', b'MEMORY', b'INFO', b'PEXPIRETIME', b'SELECT'}
 
 
 class Tape:
