@@ -211,7 +211,14 @@ void clients_release_if_done(struct shard *shard, struct session *s)
         return;
     /* All have answered, but it was closed before it could look. */
     if (s->scatter && s->scatter->answered == s->scatter->count) scatter_free(s);
-    if (s->inflight || s->scatter || s->input || !give_up_watches(shard, s)) return;
+    if (s->inflight || s->scatter || s->input) {
+        /* What it holds would keep its own commands on other shards (pipeline-order relaxed) waiting for
+         * ever. */
+        if (s->borrow && s->borrow->complete && !s->scatter && !MUTANT(closed_holder_waits))
+            borrow_end(shard, s);
+        return;
+    }
+    if (!give_up_watches(shard, s)) return;
     uncount_memory(shard, session_memory(s));
     unlink_session(shard, s);
     bool counted = s->id != 0;

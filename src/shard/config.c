@@ -87,7 +87,7 @@ static bool prepare(struct shard *shard, const struct config *old, struct config
         snprintf(reason, CONFIG_ERROR_MAX, "argument must be between 1 and %d inclusive", SHARDS_MAX);
         return false;
     }
-    if (reshards && atomic_exchange(&node->resharding, true)) {
+    if (reshards && (atomic_load(&node->stop) || atomic_exchange(&node->resharding, true))) {
         *name = "shards";
         snprintf(reason, CONFIG_ERROR_MAX, "a change of shards is under way");
         return false;

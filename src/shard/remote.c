@@ -212,16 +212,16 @@ static void run_item(struct shard *shard, struct batch *batch, struct batch_item
     batch->done++;
 }
 
-static bool session_is_parked(const struct shard *shard, const struct batch *upto,
+/* Does the item's session have commands in a batch that came before and is not answered yet? Also those that
+ * have run: their replies go back with their batch, and this one's must not overtake them. */
+static bool session_is_parked(const struct shard *shard, const struct batch *own,
                               const struct batch_item *wanted)
 {
-    for (const struct batch *b = shard->parked; b; b = b->next) {
-        for (uint32_t i = 0; i < b->count; i++) {
-            if (&b->items[i] == wanted) return false;
-            if (b->items[i].parked && b->items[i].session == wanted->session) return true;
-        }
-        if (b == upto) break;
-    }
+    for (const struct batch *b = shard->parked; b && b != own; b = b->next)
+        for (uint32_t i = 0; i < b->count; i++)
+            if (b->items[i].session == wanted->session &&
+                (b->items[i].parked || !MUTANT(answered_out_of_order)))
+                return true;
     return false;
 }
 

@@ -339,6 +339,8 @@ bool stop_step(struct shard *shard)
     if (shard->stopping && shard->leaving) return true; /* left over after a reshard, and empty */
     if (LIKELY(!atomic_load_explicit(&node->stop, memory_order_relaxed))) return false;
     if (!shard->stopping) {
+        if (atomic_load(&node->resharding) && !MUTANT(stop_cuts_reshard))
+            return false; /* first that, then the end */
         shard->stopping = true;
         listen_end(shard);
     }
