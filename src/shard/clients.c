@@ -406,6 +406,14 @@ void clients_detached(struct shard *shard, struct session *s, io_socket socket)
 
 bool clients_ship(struct shard *shard, struct session *s)
 {
+    /* It may have been picked in an earlier reshard, for a shard that is gone by now. */
+    if (s->moving_to >= shard->shard_count && !MUTANT(ships_to_the_gone)) s->moving_to %= shard->shard_count;
+    if (s->moving_to == shard->index) {
+        unlink_session(shard, s);
+        count(shard, -1, 0);
+        clients_take_session(shard, s, s->moving_socket);
+        return true;
+    }
     struct message *message = mail_reserve_data(shard, s->moving_to);
     if (!message) {
         MARK("clients.move_waits");

@@ -92,24 +92,30 @@ static struct bitmap256 partitions_in(const struct message *message)
     return partitions;
 }
 
+static void credit_back(struct shard *shard, uint16_t from)
+{
+    CHECK(shard->credits[from] < DATA_SLOTS);
+    shard->credits[from]++;
+}
+
 static void take_control(struct shard *shard, const struct message *message)
 {
     switch ((enum message_kind)message->kind) {
     case MESSAGE_BATCH_DONE:
-        shard->credits[message->from]++;
+        credit_back(shard, message->from);
         remote_take_replies(shard, message->payload);
         break;
     case MESSAGE_GRANT:
-        shard->credits[message->from]++;
+        credit_back(shard, message->from);
         borrow_granted(shard, message->payload, partitions_in(message));
         break;
     case MESSAGE_SCATTER_DONE:
-        shard->credits[message->from]++;
+        credit_back(shard, message->from);
         scatter_answered(shard, message->payload);
         break;
-    case MESSAGE_TAKEN: shard->credits[message->from]++; break;
+    case MESSAGE_TAKEN: credit_back(shard, message->from); break;
     case MESSAGE_RESHARD_DONE:
-        shard->credits[message->from]++;
+        credit_back(shard, message->from);
         reshard_message(shard,
                         message); /* may end the actor that sent it: nothing of it is used after this */
         break;

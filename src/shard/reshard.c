@@ -140,6 +140,7 @@ static void move_sessions(struct shard *shard)
     for (uint16_t i = 0; i < shard->actors; i++)
         if (shard->credits[i] != DATA_SLOTS) return;
     if (shard->session_count || !is_quiet(shard) || shard->ended_sessions || shard->session_change) return;
+    if (!mail_is_empty(shard)) return; /* a session may be on its way here */
     shard->moving_asked = false;
     shard->stopping = true;
     answer(shard, PHASE_MOVE);
