@@ -9,8 +9,9 @@
 
 #include "sim/value.h"
 
-#define OUTSTANDING_MAX 2000
-#define IN_MAX          (64u << 20)
+#define OUTSTANDING_MAX    2000
+#define CONNECT_TIMEOUT_US 35000000
+#define IN_MAX             (64u << 20)
 
 static int64_t now_us(const struct client *client)
 {
@@ -200,6 +201,7 @@ static void connect(struct client *client)
         return;
     }
     client->state = CLIENT_CONNECTING;
+    client->connecting_since_us = now_us(client);
 }
 
 void client_cut(struct client *client)
@@ -328,6 +330,10 @@ void client_turn(struct client *client)
     client->act_at_us = now + 1000000;
     if (client->state == CLIENT_AWAY) {
         connect(client);
+    } else if (client->state == CLIENT_CONNECTING && client->conn &&
+               now - client->connecting_since_us > CONNECT_TIMEOUT_US) {
+        io_close(client->conn); /* the machine at the other end may have gone without a word */
+        client->conn = NULL;
     } else if (client->state == CLIENT_OPEN && client->conn) {
         if (client->is_cut && client->finished) {
             client_cut(client);

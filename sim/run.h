@@ -187,7 +187,7 @@ struct client {
     struct io_conn *conn;
     struct link *link;
     enum client_state state;
-    int64_t act_at_us, slow_until_us;
+    int64_t act_at_us, slow_until_us, connecting_since_us;
     struct prng prng;
     uint64_t unit_number;
     struct unit unit;
