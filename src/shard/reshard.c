@@ -100,6 +100,8 @@ static void follow(struct shard *shard, enum phase phase, const uint64_t *words)
     case PHASE_TAKE:
         MARK("reshard.taken");
         shard_take_partitions(shard);
+        /* What shards that were told earlier have sent for new partitions is parked. */
+        if (!MUTANT(taken_parked_sleep)) shard->returned = true;
         shard->quiet = false;
         shard_wake_list(shard, &shard->reshard_waiters);
         break;
