@@ -14,7 +14,7 @@ CFLAGS.release := -O2 -g -fno-plt -fno-semantic-interposition
 CFLAGS.debug   := -O0 -g3 -DWEFT_DEBUG=1
 CFLAGS.asan    := -O1 -g -Wno-format-truncation -DWEFT_DEBUG=1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 CFLAGS.tsan    := -O1 -g -Wno-format-truncation -Wno-tsan -DWEFT_DEBUG=1 -fsanitize=thread
-CFLAGS.fuzz    := -O1 -g -Wno-format-truncation -DWEFT_DEBUG=1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
+CFLAGS.fuzz    := -O1 -g -DWEFT_DEBUG=1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
 CFLAGS.sim     := -O2 -g -DWEFT_DEBUG=1 -DWEFT_SIM=1
 CFLAGS.sim-O0  := -O0 -g -Wno-format-truncation -DWEFT_DEBUG=1 -DWEFT_SIM=1
 CFLAGS.sim-clang := $(CFLAGS.sim)
