@@ -21,8 +21,10 @@
  *     but for `dirty`, valid for every page below top that is not inside a large run (there it is 0).
  *  5. held_bytes = pages of large runs + dirty pages. A page turns dirty when a slot first reaches into it,
  *     so the unused tail of a fresh span costs nothing. Dirty free pages stay for reuse up to 1/64 of what
- *     is held (16..1024 pages) or as one run of up to 4 MiB; what is freed beyond that is decommitted at
- *     once, and what nobody reuses goes with slab_decay.
+ *     is held (16..1024 pages) or as one run of up to 4 MiB. Beyond that a run is decommitted once it has
+ *     CLEAN_BATCH of them: a system call, and an interrupt of the other CPUs, for every single page would
+ *     cost far more than the free that caused it. At 1/4 of what is held (1024 pages) the longest run goes.
+ *     What nobody reuses goes with slab_decay.
  *
  * Cost: alloc and free of a small object ~5 ns when its span's entry is cached; a new span or run ~100 ns;
  * the search for a run looks at two bitmap words and at most RUN_TRIES entries. Page table: 0.4 % of what is
@@ -65,6 +67,7 @@
 #define MIXED_TRIES  8u
 #define DIRTY_MIN    16u /* free pages kept committed: at least, at most */
 #define DIRTY_MAX    1024u
+#define CLEAN_BATCH  32u             /* dirty pages for which a system call is made while objects are freed */
 #define DIRTY_FEW    4u              /* with so few kept, one more run may stay whatever its size */
 #define DECAY_VISITS 64u             /* free runs that slab_decay looks at */
 #define OVERDRAFT    8192u           /* pages beyond a small limit, for what slab_reserve promised */
@@ -349,6 +352,41 @@ static uint32_t run_take(struct slab *slab, uint32_t pages, uint32_t *taken_dirt
     return run;
 }
 
+/* Decommits the dirty pages of a free run. */
+static void run_clean(struct slab *slab, uint32_t run)
+{
+    struct slab_state *state = slab->state;
+    struct page *first = &state->pages[run];
+    uint32_t dirty = first->bump, pages = first->run_pages;
+    for (uint32_t i = 0, left = dirty; left > 0; i++) {
+        if (!state->pages[run + i].dirty) continue;
+        uint32_t end = i; /* each dirty stretch on its own */
+        while (end < pages && state->pages[run + end].dirty) state->pages[run + end++].dirty = 0;
+        state->memory.decommit(page_ptr(slab, run + i), (size_t)(end - i) * PAGE_BYTES);
+        left -= end - i;
+        i = end - 1;
+    }
+    first->bump = 0;
+    state->dirty_free -= dirty;
+    held_add(slab, -(int64_t)dirty);
+}
+
+/* After `run` has come: free pages beyond `keep` go back to the system, in batches. */
+static void limit_dirty(struct slab *slab, uint32_t run, uint64_t keep)
+{
+    struct slab_state *state = slab->state;
+    if (state->dirty_free <= keep) return;
+    if (state->pages[run].bump >= CLEAN_BATCH) {
+        run_clean(slab, run);
+        return;
+    }
+    uint64_t most = slab->held_bytes / PAGE_BYTES / 4;
+    if (state->dirty_free <= (most < keep ? keep : most > DIRTY_MAX ? DIRTY_MAX : most)) return;
+    unsigned word = state->bin_map[1] != 0;
+    uint32_t longest = state->bins[word * 64 + 63 - (unsigned)__builtin_clzll(state->bin_map[word])];
+    run_clean(slab, state->pages[longest].bump ? longest : run);
+}
+
 /* Gives back a run whose dirty bits are right; `dirty` of its pages are dirty. */
 static void run_give(struct slab *slab, uint32_t run, uint32_t pages, uint32_t dirty)
 {
@@ -359,7 +397,7 @@ static void run_give(struct slab *slab, uint32_t run, uint32_t pages, uint32_t d
     state->taken -= pages;
     /* One run of any reasonable size may stay: a large value that is overwritten again and again. */
     bool stays = state->dirty_free + dirty <= keep || (state->dirty_free <= DIRTY_FEW && dirty <= DIRTY_MAX);
-    if (dirty && !stays) {
+    if (dirty >= CLEAN_BATCH && !stays) {
         state->memory.decommit(page_ptr(slab, run), (size_t)pages * PAGE_BYTES);
         for (uint32_t i = 0; i < pages; i++) state->pages[run + i].dirty = 0;
         held_add(slab, -(int64_t)dirty);
@@ -380,6 +418,7 @@ static void run_give(struct slab *slab, uint32_t run, uint32_t pages, uint32_t d
         free_run_unlink(state, after);
     }
     free_run_link(state, run, pages, dirty);
+    if (!stays) limit_dirty(slab, run, keep);
 }
 
 /* ---- large runs ---- */
@@ -726,25 +765,6 @@ void slab_inject_failure(struct slab *slab, uint64_t after, bool forever)
 {
     slab->state->fail_after = after;
     slab->state->fail_forever = forever;
-}
-
-/* Decommits the dirty pages of a free run. */
-static void run_clean(struct slab *slab, uint32_t run)
-{
-    struct slab_state *state = slab->state;
-    struct page *first = &state->pages[run];
-    uint32_t dirty = first->bump, pages = first->run_pages;
-    for (uint32_t i = 0, left = dirty; left > 0; i++) {
-        if (!state->pages[run + i].dirty) continue;
-        uint32_t end = i; /* each dirty stretch on its own */
-        while (end < pages && state->pages[run + end].dirty) state->pages[run + end++].dirty = 0;
-        state->memory.decommit(page_ptr(slab, run + i), (size_t)(end - i) * PAGE_BYTES);
-        left -= end - i;
-        i = end - 1;
-    }
-    first->bump = 0;
-    state->dirty_free -= dirty;
-    held_add(slab, -(int64_t)dirty);
 }
 
 /* Cleans free runs until all were seen or `visits` are used up; goes on where the last call stopped. */

@@ -182,9 +182,7 @@ uint64_t session_output_bytes(const struct session *s)
 uint64_t session_memory(const struct session *s)
 {
     uint64_t bytes = sizeof *s + s->tail_capacity + s->sending_capacity;
-    /* An empty buffer is lent for this turn: INFO would otherwise see one more than there are between turns.
-     */
-    if (reply_len(&s->out)) bytes += (size_t)(s->out.end - s->out.begin);
+    bytes += (size_t)(s->out.end - s->out.begin);
     for (const struct session_pending *p = s->pending; p; p = p->next)
         bytes += sizeof *p + reply_len(&p->remote) + reply_len(&p->after);
     return bytes + s->multi.bytes + s->watch_capacity * sizeof *s->watches;

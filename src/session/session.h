@@ -30,6 +30,7 @@ enum session_block {
     SESSION_WAITS_BORROW,    /* partitions of other shards are on their way */
     SESSION_WAITS_SCATTER,   /* other shards are asked */
     SESSION_WAITS_CREDIT,    /* a mailbox is full */
+    SESSION_WAITS_MEMORY,    /* other shards are evicting */
     SESSION_WAITS_PAUSE,     /* CLIENT PAUSE */
     SESSION_WAITS_RESHARD,   /* CONFIG SET shards, by this or another session */
 };

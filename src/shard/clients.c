@@ -150,6 +150,7 @@ static void stop_waiting(struct shard *shard, struct session *s)
     switch ((enum session_block)s->block) {
     case SESSION_WAITS_PARTITION: remove_from_list(&shard->partition_waiters, s); break;
     case SESSION_WAITS_CREDIT: remove_from_list(&shard->credit_waiters, s); break;
+    case SESSION_WAITS_MEMORY: remove_from_list(&shard->memory_waiters, s); break;
     case SESSION_WAITS_PAUSE: remove_from_list(&shard->pause_waiters, s); break;
     case SESSION_WAITS_RESHARD: remove_from_list(&shard->reshard_waiters, s); break;
     default: break;
@@ -191,6 +192,28 @@ static bool give_up_watches(struct shard *shard, struct session *s)
     return true;
 }
 
+/* Output buffers are in use by a session or in the pool, and counted in both cases, so that the memory in use
+ * does not depend on who is being answered when somebody looks. */
+static char *buffer_get(struct shard *shard)
+{
+    return shard->reply_pool_count ? shard->reply_pool[--shard->reply_pool_count] : malloc(REPLY_POOL_BYTES);
+}
+
+static void buffer_put(struct shard *shard, char *buffer, size_t capacity)
+{
+    if (capacity == REPLY_POOL_BYTES && shard->reply_pool_count < REPLY_POOL_MAX)
+        shard->reply_pool[shard->reply_pool_count++] = buffer;
+    else
+        free(buffer);
+}
+
+void clients_provide_buffer(struct shard *shard, struct session *s)
+{
+    if (LIKELY(s->out.begin)) return;
+    char *buffer = buffer_get(shard);
+    if (buffer) reply_attach(&s->out, buffer, REPLY_POOL_BYTES);
+}
+
 /* What a session of some size held is free at once for keys, not at the next cron. */
 #define FREED_NOTED_BYTES 65536
 
@@ -222,6 +245,11 @@ void clients_release_if_done(struct shard *shard, struct session *s)
     uncount_memory(shard, session_memory(s));
     unlink_session(shard, s);
     bool counted = s->id != 0;
+    if (s->out.begin) {
+        size_t len, capacity;
+        char *buffer = reply_detach(&s->out, &len, &capacity);
+        buffer_put(shard, buffer, capacity);
+    }
     session_destroy(s);
     if (counted) count(shard, -1, 1);
 }
@@ -230,8 +258,10 @@ void clients_closed(struct shard *shard, struct session *s)
 {
     s->conn = NULL;
     s->flags |= SESSION_CLOSED | SESSION_CLOSING;
-    uncount_memory(shard, s->sending_capacity);
-    free(s->sending);
+    if (s->sending) {
+        uncount_memory(shard, s->sending_capacity);
+        buffer_put(shard, s->sending, s->sending_capacity);
+    }
     s->sending = NULL;
     s->sending_len = s->sending_capacity = 0;
     clients_release_if_done(shard, s);
@@ -279,26 +309,6 @@ void clients_received(struct shard *shard, struct session *s, const struct io_co
 }
 
 /* ---- output ---- */
-
-static char *pool_get(struct shard *shard)
-{
-    return shard->reply_pool_count ? shard->reply_pool[--shard->reply_pool_count] : malloc(REPLY_POOL_BYTES);
-}
-
-static void pool_put(struct shard *shard, char *buffer, size_t capacity)
-{
-    if (capacity == REPLY_POOL_BYTES && shard->reply_pool_count < REPLY_POOL_MAX)
-        shard->reply_pool[shard->reply_pool_count++] = buffer;
-    else
-        free(buffer);
-}
-
-void clients_provide_buffer(struct shard *shard, struct session *s)
-{
-    if (LIKELY(s->out.begin)) return;
-    char *buffer = pool_get(shard);
-    if (buffer) reply_attach(&s->out, buffer, REPLY_POOL_BYTES);
-}
 
 /* Who has not shown a password gets little for nothing: a client that does not read errors is closed. */
 #define UNAUTHENTICATED_OUTPUT_MAX 1024
@@ -360,7 +370,7 @@ void clients_flush_output(struct shard *shard)
 
 void clients_sent(struct shard *shard, struct session *s, int64_t result)
 {
-    pool_put(shard, s->sending, s->sending_capacity);
+    buffer_put(shard, s->sending, s->sending_capacity);
     s->sending = NULL;
     s->sending_len = s->sending_capacity = 0;
     if (result < 0)
@@ -464,7 +474,7 @@ void clients_move(struct shard *shard, uint16_t target, uint32_t count)
 void clients_cron(struct shard *shard)
 {
     int64_t timeout_us = shard->config.timeout_s * 1000000;
-    shard->client_bytes = 0;
+    shard->client_bytes = clients_pool_bytes(shard);
     for (struct session *s = shard->sessions, *next; s; s = next) {
         next = s->all_next;
         shard->client_bytes += session_memory(s);

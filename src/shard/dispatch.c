@@ -110,7 +110,7 @@ void dispatch_call(struct shard *shard, const struct session *session, struct co
         meter_call_alone(shard, ctx);
     }
     if (UNLIKELY(shard->config.maxmemory_bytes != 0) && command->flags & COMMAND_WRITE)
-        memory_changed(shard, ctx->partition);
+        memory_written(shard, ctx->partition);
     if (UNLIKELY(is_unit)) mutate_unit_end(&shard->env);
     if (UNLIKELY(ctx->reply->errors != errors)) {
         stats->failed++;
@@ -233,16 +233,23 @@ static const char *reason_to_refuse(struct shard *shard, struct session *session
         return "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", "
                "you can run it from a local connection, otherwise you need to set this option in the "
                "configuration file, and then restart the server.";
-    if (UNLIKELY(shard->config.maxmemory_bytes != 0)) {
-        unsigned flags = command->flags;
-        if (command->handler == cmd_exec && !MUTANT(exec_ignores_oom)) flags |= session->multi.any_flags;
-        if (command->handler == cmd_exec && MUTANT(exec_read_only_oom)) flags |= COMMAND_DENYOOM;
-        if (!memory_make_room(shard) && flags & COMMAND_DENYOOM)
-            return "OOM command not allowed when used memory > 'maxmemory'.";
-    }
     if (session->in_multi && command->flags & COMMAND_NO_MULTI)
         return "ERR Command not allowed inside a transaction";
     return NULL;
+}
+
+static const char *const out_of_memory = "OOM command not allowed when used memory > 'maxmemory'.";
+
+/* Makes room before any command. Does this one need it? */
+static enum memory_room room_for(struct shard *shard, const struct session *session,
+                                 const struct command *command)
+{
+    if (LIKELY(!shard->config.maxmemory_bytes)) return MEMORY_ROOM;
+    unsigned flags = command->flags;
+    if (command->handler == cmd_exec && !MUTANT(exec_ignores_oom)) flags |= session->multi.any_flags;
+    if (command->handler == cmd_exec && MUTANT(exec_read_only_oom)) flags |= COMMAND_DENYOOM;
+    enum memory_room room = memory_make_room(shard);
+    return flags & COMMAND_DENYOOM ? room : MEMORY_ROOM;
 }
 
 /* ---- routes ---- */
@@ -449,6 +456,14 @@ static enum verdict run(struct shard *shard, struct session *session, const stru
     }
     bool goes_on = session->borrow || session->scatter; /* it was let in before it waited */
     const char *reason = goes_on ? NULL : reason_to_refuse(shard, session, request, buf, sizeof buf);
+    if (!goes_on && !reason) {
+        enum memory_room room = room_for(shard, session, command);
+        if (UNLIKELY(room == MEMORY_ROOM_LATER)) {
+            MARK("dispatch.memory_waits");
+            return wait_for(session, &shard->memory_waiters, SESSION_WAITS_MEMORY);
+        }
+        if (UNLIKELY(room == MEMORY_FULL)) reason = out_of_memory;
+    }
     if (UNLIKELY(reason != NULL)) {
         shard->command_stats[command->id].rejected++;
         if (command->handler == cmd_exec)

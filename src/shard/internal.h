@@ -149,7 +149,7 @@ struct shard {
     uint32_t session_count;
     struct session *ready, *ready_last;
     struct session *output;
-    struct session *credit_waiters, *pause_waiters, *reshard_waiters;
+    struct session *credit_waiters, *memory_waiters, *pause_waiters, *reshard_waiters;
     /* shard 0 only */
     struct io_listener *listeners[CONFIG_BIND_MAX + 1]; /* TCP ones, and in the last slot the Unix socket's */
     int listener_count;                                 /* TCP */
@@ -182,7 +182,10 @@ struct shard {
     int64_t leased_bytes; /* reported to the budget */
     uint64_t evict_cursor;
     uint32_t free_cursor;
-    bool told_freeing; /* counts in budget.freeing */
+    bool told_freeing;  /* counts in budget.freeing */
+    bool told_spent;    /* does not count in budget.evicting: has nothing to evict */
+    bool evicts_more;   /* did not finish in this turn */
+    bool memory_parked; /* a batch waits for other shards' evictions */
     uint32_t decay_cursor;
     bool others_woken;
     /* periodic work */
@@ -210,7 +213,7 @@ struct shard {
     int64_t slow_us;    /* of the batch item that has just run: see batch_item */
     uint64_t turn_commands, turn_most_commands,
         turn_most_us;      /* stats.commands at its begin; of one turn: the most */
-    uint64_t client_bytes; /* of its sessions, as of the last cron */
+    uint64_t client_bytes; /* of its sessions and their buffer pool, as of the last cron */
     struct shard_stats {   /* counters only: they are added up as an array of words */
         uint64_t commands, connections, rejected_connections, bytes_in, bytes_out, reads, writes, errors;
         uint64_t hops, batches, borrows;
@@ -308,6 +311,10 @@ void clients_detached(struct shard *shard, struct session *session, io_socket so
 bool clients_ship(struct shard *shard, struct session *session);
 /* A session without an output buffer gets one from the pool. */
 void clients_provide_buffer(struct shard *shard, struct session *session);
+static inline uint64_t clients_pool_bytes(const struct shard *shard)
+{
+    return (uint64_t)shard->reply_pool_count * REPLY_POOL_BYTES;
+}
 
 /* ---- meter.c ---- */
 void meter_turn_begin(struct shard *shard);
@@ -348,8 +355,15 @@ void memory_changed(struct shard *shard, const struct partition *partition);
 void memory_sum(struct shard *shard);
 void memory_decay(struct shard *shard); /* free pages that nobody reuses go back to the system */
 void memory_note_lent(struct shard *shard, uint16_t partition);
-bool memory_make_room(struct shard *shard); /* false: writes have to be refused */
-void memory_turn(struct shard *shard);      /* once per turn: this shard's share of an eviction */
+enum memory_room {
+    MEMORY_ROOM,
+    MEMORY_ROOM_LATER, /* other shards still evict or free: a write has to wait for another turn */
+    MEMORY_FULL,       /* writes have to be refused */
+};
+enum memory_room memory_make_room(struct shard *shard);
+/* memory_changed, after a write command. */
+void memory_written(struct shard *shard, const struct partition *partition);
+void memory_turn(struct shard *shard); /* once per turn: this shard's share of an eviction */
 void memory_expire(struct shard *shard, int64_t deadline_us);
 void memory_free(struct shard *shard, int64_t slice_us); /* once per turn: large values without keys */
 

@@ -5,7 +5,9 @@
  * its own and reports the difference to the node's budget, one atomic add; `maxmemory` is compared with the
  * budget's total, so a shard that holds everything may use everything. When the total is above the limit,
  * each shard evicts from its own partitions, at every turn. One that has not enough to evict wakes the others
- * and goes on up to 1 % above the limit; beyond that, or without an evicting policy, writes are refused.
+ * and goes on up to 1 % above the limit; beyond that its writes wait for them. A shard that has nothing left
+ * to evict says so, until it has run a write or the total is below the limit. Only when all have said so are
+ * writes refused: at once without an evicting policy.
  *
  * Large values that lost their keys are freed in slices (store/pending.c), and count as used until then. So
  * before anything is evicted or refused that work is done as far as it is needed. */
@@ -105,18 +107,30 @@ void memory_free(struct shard *shard, int64_t slice_us)
     tell_freeing(shard);
 }
 
+static void tell_spent(struct shard *shard, bool spent)
+{
+    if (shard->told_spent == spent) return;
+    shard->told_spent = spent;
+    atomic_fetch_add(&shard->node->budget.evicting, spent ? -1 : 1);
+}
+
 /* One key out of the partition under the cursor or the next that has one. */
 static bool evict_one(struct shard *shard)
 {
+    bool all_home = true;
     for (int i = 0; i < PARTITION_COUNT; i++) {
         uint16_t p = (uint16_t)(shard->evict_cursor++ % PARTITION_COUNT);
-        if (shard->state[p] != PARTITION_HOME) continue;
+        if (shard->state[p] != PARTITION_HOME) {
+            all_home &= shard->owner[p] != shard->index; /* lent, or not taken yet: it may hold something */
+            continue;
+        }
         struct partition *partition = shard->node->partitions[p];
         if (!partition_evict(partition)) continue;
         MARK("memory.evicted");
         memory_changed(shard, partition);
         return true;
     }
+    if (all_home) tell_spent(shard, true);
     return false;
 }
 
@@ -145,29 +159,51 @@ static void wake_others(struct shard *shard)
         if (i != shard->index) io_wake(shard->node->shards[i]->io);
 }
 
-bool memory_make_room(struct shard *shard)
+/* Of all shards: is something evicted or freed still? */
+static bool more_will_go(const struct shard *shard, bool evicts)
 {
-    if (excess(shard) <= 0) return true;
+    const struct budget *budget = &shard->node->budget;
+    return atomic_load_explicit(&budget->freeing, memory_order_relaxed) > 0 ||
+           (evicts && atomic_load_explicit(&budget->evicting, memory_order_relaxed) > 0);
+}
+
+enum memory_room memory_make_room(struct shard *shard)
+{
+    if (excess(shard) <= 0) return MEMORY_ROOM;
     bool evicts = shard->config.maxmemory_policy != CONFIG_POLICY_NOEVICTION;
     shard->stats.evict_cycles += evicts;
     int64_t start_us = io_monotonic_us(shard->io);
     for (int i = 0; i < EVICT_TRIES && excess(shard) > 0; i++)
         if (!free_some(shard, FREE_WORK) && !(evicts && evict_one(shard))) break;
     tell_freeing(shard);
-    bool is_freed_somewhere = atomic_load_explicit(&shard->node->budget.freeing, memory_order_relaxed) > 0;
-    if (!evicts && !is_freed_somewhere) return excess(shard) <= 0;
+    int64_t left = excess(shard);
+    bool more = left > 0 && more_will_go(shard, evicts);
+    if (!evicts && !more) return left <= 0 ? MEMORY_ROOM : MEMORY_FULL;
     int64_t took_us = io_monotonic_us(shard->io) - start_us;
     shard->stats.evict_us += (uint64_t)took_us;
     meter_spike(shard, LATENCY_EVICTION_CYCLE, took_us);
-    int64_t left = excess(shard);
     if (left > 0) wake_others(shard);
-    return left <= (int64_t)(shard->config.maxmemory_bytes / SLACK_PART);
+    if (left <= (int64_t)(shard->config.maxmemory_bytes / SLACK_PART)) return MEMORY_ROOM;
+    return more ? MEMORY_ROOM_LATER : MEMORY_FULL;
+}
+
+void memory_written(struct shard *shard, const struct partition *partition)
+{
+    memory_changed(shard, partition);
+    tell_spent(shard, false); /* it may have made or marked a key that can be evicted */
 }
 
 void memory_turn(struct shard *shard)
 {
-    shard->others_woken = false;
-    if (shard->config.maxmemory_bytes && excess(shard) > 0) memory_make_room(shard);
+    shard->others_woken = shard->evicts_more = false;
+    if (LIKELY(!shard->config.maxmemory_bytes)) return;
+    if (excess(shard) <= 0) {
+        tell_spent(shard, false);
+        return;
+    }
+    memory_make_room(shard);
+    shard->evicts_more =
+        !shard->told_spent && excess(shard) > 0 && shard->config.maxmemory_policy != CONFIG_POLICY_NOEVICTION;
 }
 
 /* ---- expiry ---- */

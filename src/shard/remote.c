@@ -3,8 +3,9 @@
  * memory is allocated and freed by one thread. At most DATA_SLOTS batches are on their way to a shard; then
  * sessions wait (SESSION_WAITS_CREDIT).
  *
- * On arrival, a command whose partition is lent is parked, and so is everything of the same session behind
- * it, so that a session's order holds. A batch goes back when all of its items are done.
+ * On arrival, a command whose partition is lent is parked (and a write that needs memory which other shards
+ * are freeing), and so is everything of the same session behind it, so that a session's order holds. A batch
+ * goes back when all of its items are done.
  */
 #include "shard/internal.h"
 
@@ -180,7 +181,7 @@ void remote_take_replies(struct shard *shard, struct batch *batch)
 
 /* ---- the receiver ---- */
 
-static void run_item(struct shard *shard, struct batch *batch, struct batch_item *item)
+static void run_item(struct shard *shard, struct batch *batch, struct batch_item *item, bool refuse)
 {
     struct command_context *ctx = &shard->ctx;
     const struct command *command = item->command;
@@ -201,8 +202,7 @@ static void run_item(struct shard *shard, struct batch *batch, struct batch_item
         ctx->scan_partitions = dispatch_scannable(shard, item->partition);
     }
     shard->no_touch = item->no_touch;
-    if (UNLIKELY(shard->config.maxmemory_bytes != 0) && !memory_make_room(shard) &&
-        command->flags & COMMAND_DENYOOM)
+    if (UNLIKELY(refuse))
         command_out_of_memory(ctx);
     else
         dispatch_call(shard, item->session, ctx);
@@ -239,17 +239,27 @@ static bool run_from(struct shard *shard, struct batch *batch)
     for (uint32_t i = batch->done; i < batch->count; i++) {
         struct batch_item *item = &batch->items[i];
         bool home = shard->state[item->partition] == PARTITION_HOME;
-        if (UNLIKELY(!home ||
-                     (shard->parked && !MUTANT(parked_overtaken) && session_is_parked(shard, batch, item)))) {
+        bool waits =
+            home && shard->parked && !MUTANT(parked_overtaken) && session_is_parked(shard, batch, item);
+        enum memory_room room = MEMORY_ROOM;
+        if (UNLIKELY(shard->config.maxmemory_bytes != 0) && home && !waits) {
+            room = memory_make_room(shard);
+            if (!(item->command->flags & COMMAND_DENYOOM)) room = MEMORY_ROOM;
+        }
+        if (UNLIKELY(!home || waits || room == MEMORY_ROOM_LATER)) {
             MARK("remote.parked");
-            if (home) MARK("remote.parked_behind_own");
+            if (waits) MARK("remote.parked_behind_own");
+            if (room == MEMORY_ROOM_LATER) {
+                MARK("remote.memory_waits");
+                shard->memory_parked = true;
+            }
             uint32_t end = MUTANT(parked_rest_unmarked) ? i + 1 : batch->count;
             for (uint32_t rest = i; rest < end; rest++) batch->items[rest].parked = true;
             meter_round_end(shard);
             return false;
         }
         item->parked = false;
-        run_item(shard, batch, item);
+        run_item(shard, batch, item, room == MEMORY_FULL);
     }
     meter_round_end(shard);
     return true;

@@ -21,6 +21,7 @@ struct question {
 
 static void count_sessions(const struct shard *shard, struct report_numbers *out, struct report_most *most)
 {
+    out->client_bytes = clients_pool_bytes(shard);
     for (const struct session *s = shard->sessions; s; s = s->all_next) {
         if (s->id == 0) continue;
         uint64_t input = s->input ? s->input_len : s->tail_len, output = session_output_bytes(s);

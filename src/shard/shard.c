@@ -8,8 +8,9 @@
 #include <stdlib.h>
 
 #define CRON_US        100000
-#define SLICE_US       500 /* background work per turn */
+#define SLICE_US       200 /* of each kind of background work per turn: a command may meet it on three shards */
 #define EXPIRE_LOOK_US 1000
+#define MEMORY_LOOK_US 1000 /* between two looks whether other shards have made room */
 
 /* ---- life ---- */
 
@@ -59,6 +60,7 @@ struct shard *shard_create(struct node *node, uint16_t index, struct io *io, con
     shard->ctx = (struct command_context){
         .env = &shard->env, .config = &shard->config, .partitions = node->partitions, .shard = shard};
     node_count_memory(node, fixed_bytes(shard));
+    atomic_fetch_add(&node->budget.evicting, 1);
     return shard;
 }
 
@@ -69,6 +71,7 @@ void shard_destroy(struct shard *shard)
     node_count_memory(shard->node, -fixed_bytes(shard));
     atomic_fetch_sub(&shard->node->budget.used_bytes, shard->leased_bytes);
     atomic_fetch_sub(&shard->node->budget.freeing, shard->told_freeing);
+    atomic_fetch_sub(&shard->node->budget.evicting, !shard->told_spent);
     while (shard->batch_pool) {
         struct batch *next = shard->batch_pool->next;
         batch_free(shard->batch_pool);
@@ -268,8 +271,11 @@ static void read_time(struct shard *shard)
 static int64_t deadline(const struct shard *shard, int64_t max_wait_us)
 {
     int64_t now = shard->now_monotonic_us;
-    if (shard->ready || shard->output || shard->more_to_expire || shard->env.pending) return now;
+    if (shard->ready || shard->output || shard->more_to_expire || shard->env.pending || shard->evicts_more)
+        return now;
     int64_t at = shard->next_cron_us;
+    if (UNLIKELY(shard->memory_waiters || shard->memory_parked) && now + MEMORY_LOOK_US < at)
+        at = now + MEMORY_LOOK_US;
     if (shard->env.next_expiry_ms != INT64_MAX && !shard->active_expire_off && !shard->pause_until_us) {
         int64_t wait_us = (shard->env.next_expiry_ms - shard->env.now_ms) * 1000;
         if (wait_us < EXPIRE_LOOK_US) wait_us = EXPIRE_LOOK_US;
@@ -313,6 +319,11 @@ bool shard_turn(struct shard *shard, int64_t max_wait_us)
         if (shard->credit_waiters) shard_wake_list(shard, &shard->credit_waiters);
         if (shard->borrow_waiters) wake_borrows(shard);
         if (shard->scatter_waiters) wake_scatters(shard);
+    }
+    if (UNLIKELY(shard->memory_waiters != NULL)) shard_wake_list(shard, &shard->memory_waiters);
+    if (UNLIKELY(shard->memory_parked)) {
+        shard->memory_parked = false;
+        shard->returned = true; /* the parked batches are tried again */
     }
     if (UNLIKELY(shard->reshard_waiters != NULL) && !shard->quiet && !atomic_load(&shard->node->resharding))
         shard_wake_list(shard, &shard->reshard_waiters);

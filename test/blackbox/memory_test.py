@@ -2,6 +2,7 @@
 """maxmemory: honoured within 2 % under every policy, on one and on four shards, with keys spread over all slots and
 with all keys in one slot; noeviction answers -OOM; INFO's figures follow what is stored.
 """
+import binascii
 import os
 import random
 import sys
@@ -175,6 +176,22 @@ def nearest_deadline_goes_first(t):
     soon = sum(c('EXISTS', *[b'key:%d' % i for i in range(at, at + 1000, 2)]) for at in range(1, 60000, 1000))
     late = sum(c('EXISTS', *[b'key:%d' % i for i in range(at, at + 1000, 2)]) for at in range(0, 60000, 1000))
     true(late > 1.5 * soon, 'of the early ones %d are left, of the late ones %d' % (soon, late))
+
+
+@suite.test
+def writes_wait_for_other_shards(t):
+    """One shard holds nearly everything, all writes come to the other: it has nothing to evict, but none is refused."""
+    s = t.start(['--maxmemory', 8 * MB, '--maxmemory-policy', 'allkeys-lru'], shards=2)
+    c, other = s.conn(), s.conn()
+    fill(c, (b'{x}key:%d' % i for i in range(8000)))
+    def shard(tag):
+        return (binascii.crc_hqx(tag, 0) & 16383) // 8192
+    tag = next(b'{%d}' % i for i in range(100) if shard(b'%d' % i) != shard(b'x'))
+    value = os.urandom(100000)
+    for i in range(0, 60, 10):
+        writer = [c, other][i // 10 % 2]
+        for reply in writer.pipeline([[b'SET', b'%s%d' % (tag, at), value] for at in range(i, i + 10)]):
+            equal(reply, ('+', b'OK'), 'the other shard makes room')
 
 
 @suite.test
