@@ -47,12 +47,13 @@ enum session_flag {
     SESSION_REPLY_SKIP = 1 << 8,      /* the command that runs now is not answered */
     SESSION_REPLY_SKIP_NEXT = 1 << 9, /* CLIENT REPLY SKIP */
     SESSION_UNIX = 1 << 10,
-    SESSION_READY = 1 << 11,        /* in its shard's ready list */
-    SESSION_OUTPUT = 1 << 12,       /* in its shard's output list */
-    SESSION_MOVING = 1 << 13,       /* on its way to another shard */
-    SESSION_PEER_END = 1 << 14,     /* the peer sent FIN; close when its commands are answered */
-    SESSION_MONITOR_SOON = 1 << 15, /* MONITOR is not answered yet */
-    SESSION_RESHARDS = 1 << 16,     /* its CONFIG SET shards is under way and not answered yet */
+    SESSION_READY = 1 << 11,         /* in its shard's ready list */
+    SESSION_OUTPUT = 1 << 12,        /* in its shard's output list */
+    SESSION_MOVING = 1 << 13,        /* on its way to another shard */
+    SESSION_PEER_END = 1 << 14,      /* the peer sent FIN; close when its commands are answered */
+    SESSION_MONITOR_SOON = 1 << 15,  /* MONITOR is not answered yet */
+    SESSION_RESHARDS = 1 << 16,      /* its CONFIG SET shards is under way and not answered yet */
+    SESSION_CLOSING_LARGE = 1 << 17, /* counts in its shard's closing_large */
 };
 
 struct session_pending {

@@ -134,6 +134,9 @@ void clients_adopt(struct shard *shard, io_socket socket, uint64_t id, bool is_u
     }
 }
 
+/* What a session of some size held is free at once for keys, not at the next cron; writes wait for it. */
+#define FREED_NOTED_BYTES 65536
+
 static void remove_from_list(struct session **list, struct session *s)
 {
     for (struct session **link = list; *link; link = &(*link)->wait_next) {
@@ -162,6 +165,10 @@ void clients_close(struct shard *shard, struct session *s)
 {
     if (s->flags & SESSION_CLOSING) return;
     s->flags |= SESSION_CLOSING;
+    if (session_memory(s) >= FREED_NOTED_BYTES) {
+        s->flags |= SESSION_CLOSING_LARGE;
+        shard->closing_large++;
+    }
     stop_waiting(shard, s);
     if (s->conn && !s->detaching)
         io_close(s->conn); /* a detached one is discarded when its socket is in hand */
@@ -214,9 +221,6 @@ void clients_provide_buffer(struct shard *shard, struct session *s)
     if (buffer) reply_attach(&s->out, buffer, REPLY_POOL_BYTES);
 }
 
-/* What a session of some size held is free at once for keys, not at the next cron. */
-#define FREED_NOTED_BYTES 65536
-
 static void uncount_memory(struct shard *shard, uint64_t bytes)
 {
     if (bytes < FREED_NOTED_BYTES) return;
@@ -243,6 +247,7 @@ void clients_release_if_done(struct shard *shard, struct session *s)
     }
     if (!give_up_watches(shard, s)) return;
     uncount_memory(shard, session_memory(s));
+    if (s->flags & SESSION_CLOSING_LARGE) shard->closing_large--;
     unlink_session(shard, s);
     bool counted = s->id != 0;
     if (s->out.begin) {
@@ -370,6 +375,7 @@ void clients_flush_output(struct shard *shard)
 
 void clients_sent(struct shard *shard, struct session *s, int64_t result)
 {
+    if (result < 0) uncount_memory(shard, s->sending_capacity);
     buffer_put(shard, s->sending, s->sending_capacity);
     s->sending = NULL;
     s->sending_len = s->sending_capacity = 0;

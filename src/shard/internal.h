@@ -147,6 +147,7 @@ struct shard {
     /* sessions */
     struct session *sessions;
     uint32_t session_count;
+    uint32_t closing_large; /* sessions that are being closed and hold much memory */
     struct session *ready, *ready_last;
     struct session *output;
     struct session *credit_waiters, *memory_waiters, *pause_waiters, *reshard_waiters;

@@ -89,11 +89,12 @@ static bool free_some(struct shard *shard, uint32_t work)
     return false;
 }
 
-/* The node knows how many shards have something to free. */
+/* The node knows how many shards have something to free: large values, or clients that are being closed. */
 static void tell_freeing(struct shard *shard)
 {
-    if (LIKELY(shard->told_freeing == shard->env.pending)) return;
-    shard->told_freeing = shard->env.pending;
+    bool frees = shard->env.pending || shard->closing_large;
+    if (LIKELY(shard->told_freeing == frees)) return;
+    shard->told_freeing = frees;
     atomic_fetch_add(&shard->node->budget.freeing, shard->told_freeing ? 1 : -1);
 }
 

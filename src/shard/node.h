@@ -58,7 +58,7 @@ struct node_host {
 /* Memory that may still be leased out of `maxmemory`; leases are chunks, so shards touch it rarely. */
 struct budget {
     _Alignas(64) _Atomic int64_t used_bytes; /* leased by all shards */
-    _Atomic int freeing;                     /* shards that have large values to free */
+    _Atomic int freeing;                     /* shards that have large values or clients to free */
     _Atomic int evicting;                    /* shards that may have something to evict */
     _Atomic int64_t peak_bytes; /* the most that was seen, about every 100 ms and by every INFO */
 };

@@ -195,6 +195,26 @@ def writes_wait_for_other_shards(t):
 
 
 @suite.test
+def closed_clients_make_room(t):
+    """What clients hold that do not read evicts all keys; as soon as they are closed there is room again."""
+    s = t.start(['--maxmemory', 11 * MB, '--maxmemory-policy', 'allkeys-lru'], shards=2)
+    c = s.conn()
+    for _ in range(3):
+        c('FLUSHDB')
+        for i in range(50):
+            equal(c('SETRANGE', i, 100000, 'x'), 100001, 'there is room')
+        c('CONFIG', 'RESETSTAT')
+        mute = [s.conn() for _ in range(20)]
+        deadline = time.time() + 20
+        while stat(c, 'stats', b'evicted_keys') == b'0' and time.time() < deadline:
+            for m in mute:
+                m.send([b'MGET', b'1'])
+        true(c('DBSIZE') < 50, 'output buffers evict keys')
+        for m in mute:
+            m.close()
+
+
+@suite.test
 def big_collections_count(t):
     """The limit holds for collections and for one huge key, too."""
     s = t.start(['--maxmemory', LIMIT, '--maxmemory-policy', 'allkeys-lru'], shards=2)
