@@ -208,7 +208,7 @@ def closed_clients_make_room(t):
         deadline = time.time() + 20
         while stat(c, 'stats', b'evicted_keys') == b'0' and time.time() < deadline:
             for m in mute:
-                m.send([b'MGET', b'1'])
+                m.send([[b'MGET', b'1']])
         true(c('DBSIZE') < 50, 'output buffers evict keys')
         for m in mute:
             m.close()
