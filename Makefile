@@ -34,7 +34,7 @@ OBJ     := $(SRC:%.c=$(OUT)/%.o)
 LIB     := $(OUT)/libweft.a
 UNIT    := $(patsubst test/unit/%.c,$(OUT)/test/unit/%,$(wildcard test/unit/*_test.c))
 
-.PHONY: all run test sim hunt sim-determinism coverage spin debug asan tsan fuzz unit bench mutants mutants-mechanical tidy format install deps deps-test clean help
+.PHONY: FORCE all run test sim hunt sim-determinism coverage spin debug asan tsan fuzz unit bench mutants mutants-mechanical tidy format install deps deps-test clean help
 .SECONDARY:
 
 all: deps build/weft-server build/weft-bench build/weft-maelstrom build/weft-sim

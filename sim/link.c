@@ -49,6 +49,7 @@ void links_free(struct run *run)
         }
         watches_clear(link);
         free(link->watches);
+        free(link->selected);
         free(link->ops);
         free(link);
     }
@@ -193,6 +194,7 @@ static struct op *match(struct run *run, struct link *link, const struct executi
     /* An EXEC before this one may have been refused; this one is behind the commands that it ran. */
     bool is_exec = x->argc == 1 && slice_is_word(x->argv[0], "EXEC");
     size_t begin = is_exec && link->transaction > link->next_execute ? link->transaction : link->next_execute;
+    if (begin < link->next_answer) begin = link->next_answer; /* what is answered has run, or was refused */
     for (size_t i = begin; i < link->count; i++) {
         struct op *op = link->ops[i];
         if (op->kind == OP_QUEUED || op->executed || !same_words(op, x->argv, x->argc)) continue;
@@ -212,17 +214,17 @@ static struct op *match(struct run *run, struct link *link, const struct executi
 /* Which database the SELECTs before it have chosen. */
 static int db_at(const struct link *link, const struct op *op)
 {
-    if (!link->has_selected) return 0;
-    for (size_t i = op->index; i-- > 0;) {
-        const struct op *earlier = link->ops[i];
-        if (!earlier->executed || earlier->reply[0] != '+') continue;
-        if (slice_is_word(earlier->argv[0], "RESET")) return 0;
-        if (slice_is_word(earlier->argv[0], "SELECT")) {
-            struct slice number = earlier->argv[1];
-            return number.len == 1 ? number.ptr[0] - '0' : 10 + number.ptr[1] - '0';
-        }
-    }
+    for (size_t i = link->selected_count; i-- > 0;)
+        if (link->selected[i].index < op->index) return link->selected[i].db;
     return 0;
+}
+
+static void note_selected(struct link *link, const struct op *op, int db)
+{
+    struct link_selected *grown = realloc(link->selected, (link->selected_count + 1) * sizeof *grown);
+    CHECK(grown);
+    link->selected = grown;
+    grown[link->selected_count++] = (struct link_selected){op->index, db};
 }
 
 static uint64_t watch_token_of(const struct link *link, const struct link_watch *watch, int64_t now_ms)
@@ -319,8 +321,14 @@ static void follow_session(struct link *link, const struct op *op, const struct 
                            const struct value *reply)
 {
     if (value_is_error(reply)) return;
-    if (slice_is_word(op->argv[0], "SELECT")) link->has_selected = true;
-    if (slice_is_word(op->argv[0], "RESET")) watches_clear(link);
+    if (slice_is_word(op->argv[0], "SELECT")) {
+        struct slice number = op->argv[1];
+        note_selected(link, op, number.len == 1 ? number.ptr[0] - '0' : 10 + number.ptr[1] - '0');
+    }
+    if (slice_is_word(op->argv[0], "RESET")) {
+        note_selected(link, op, 0);
+        watches_clear(link);
+    }
     if (slice_is_word(op->argv[0], "UNWATCH") || op->kind == OP_DISCARD || op->kind == OP_EXEC)
         watches_clear(link);
     if (slice_is_word(op->argv[0], "WATCH")) watch_keys(link, op, x);

@@ -126,6 +126,11 @@ struct link_watch {
     uint64_t token;
 };
 
+struct link_selected {
+    size_t index; /* of the op */
+    int db;
+};
+
 struct link {
     struct link *next; /* all of the run, newest first */
     struct process *process;
@@ -138,7 +143,8 @@ struct link {
     size_t next_execute, next_answer; /* ops before them can no longer run, are answered */
     size_t read_end;                  /* behind the last read that has run */
     size_t transaction;               /* index of the next queued op that EXEC runs */
-    bool has_selected;
+    struct link_selected *selected;   /* what SELECT and RESET have chosen, in the order of their ops */
+    size_t selected_count;
     struct link_watch *watches;
     size_t watch_count;
     bool closed; /* at the client */
