@@ -337,7 +337,7 @@ void client_turn(struct client *client)
     } else if (client->state == CLIENT_OPEN && client->conn) {
         if (client->is_cut && client->finished) {
             client_cut(client);
-        } else if (!client->finished && !client->is_operator && !run->healing) {
+        } else if (!client->finished && !client->is_operator && !run->healing && !run->night) {
             burst(client);
             think(client);
         }

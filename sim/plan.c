@@ -8,7 +8,8 @@
 #include "base/check.h"
 #include "base/hash.h"
 
-#define SECOND_US INT64_C(1000000)
+#define SECOND_US    INT64_C(1000000)
+#define NIGHT_MIN_US (360 * SECOND_US)
 
 const char *const schedule_policy_names[SCHEDULE_POLICIES] = {"uniform", "priority", "starve",
                                                               "newest",  "lockstep", "burst"};
@@ -192,6 +193,17 @@ static void draw_schedule(struct plan *plan)
     plan->process_seed = prng_next(&prng);
 }
 
+/* From NIGHT_MIN_US on, shorter ones more often. Not where the clock goes back: see far_deadlines. */
+static void draw_night(struct plan *plan)
+{
+    struct prng prng;
+    stream(&prng, plan, "night");
+    if (prng_below(&prng, 4) != 0 || plan->workload.far_deadlines) return;
+    plan->night_us = NIGHT_MIN_US << prng_below(&prng, 5);
+    plan->night_us += (int64_t)prng_below(&prng, (uint64_t)plan->night_us);
+    plan->workload.night_ms = plan->night_us / 1000;
+}
+
 void plan_draw(struct plan *plan, const struct plan_options *options)
 {
     *plan = (struct plan){.seed = options->seed};
@@ -199,6 +211,7 @@ void plan_draw(struct plan *plan, const struct plan_options *options)
     draw_shape(plan, options);
     draw_schedule(plan);
     draw_faults(plan, options);
+    draw_night(plan);
 }
 
 /* ---- in words ---- */
@@ -215,6 +228,10 @@ void plan_describe(const struct plan *plan, void (*line)(void *context, const ch
     snprintf(text, sizeof text, "%d per node, up to %d commands at once, every %lld us", plan->clients,
              plan->depth_max, (long long)plan->think_us);
     line(context, "clients", text);
+    if (plan->night_us) {
+        snprintf(text, sizeof text, "%lld s", (long long)(plan->night_us / SECOND_US));
+        line(context, "night", text);
+    }
     n = 0;
     for (int i = 0; workload_family_names[i]; i++)
         if (plan->workload.families & 1u << i)

@@ -66,6 +66,7 @@ struct plan {
     int nodes, clients; /* clients per node */
     int shards[PLAN_NODES_MAX];
     int64_t duration_us, commands;
+    int64_t night_us; /* in the middle, nobody asks for anything for so long; 0: not in this seed */
     enum schedule_policy policy;
     int turn_cost_us, command_cost_ns;
     struct workload workload;

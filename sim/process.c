@@ -400,7 +400,7 @@ void process_faults(struct run *run)
         if (!process->up && process->restart_at_us <= now) process_start(process, process->next_shards);
         if (process->failing && process->failing_until_us <= now) heal_allocation(process);
     }
-    if (run->healing) return;
+    if (run->healing || run->night) return;
     for (int fault = 0; fault < PROCESS_FAULTS; fault++) {
         uint32_t rate = run->plan.process_rate[fault];
         if (!rate || fault == FAULT_MAIL_LATE) continue;

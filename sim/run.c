@@ -90,6 +90,7 @@ static void trace_what_held(struct run *run)
 
 static void finish(struct run *run)
 {
+    run->result.virtual_us = run_now_us(run) - run->start_us;
     if (!run->result.finding.found) trace_what_held(run);
     for (int i = 0; i < IO_SIM_FAULT_COUNT; i++)
         run->result.world_fired[i] = io_sim_fault_fired(run->world, (enum io_sim_fault)i);
@@ -115,15 +116,50 @@ static bool goes_on(const struct run *run)
     return !run->result.finding.found;
 }
 
+static void demand_idleness(struct run *run, uint64_t turns_before, int64_t time_us)
+{
+    int shards = 0;
+    for (int i = 0; i < run->plan.nodes; i++) shards += process_shards(&run->processes[i]);
+    uint64_t turns = run->result.turns - turns_before,
+             limit = (uint64_t)shards * 250 * (uint64_t)(time_us / SECOND_US);
+    if (goes_on(run) && turns > limit)
+        run_fail(run, ORACLE_LIVENESS, NULL, "idle shards spin: %llu turns in %lld s on %d shards",
+                 (unsigned long long)turns, (long long)(time_us / SECOND_US), shards);
+}
+
+/* Long, so that deadlines come that are far, and what is done rarely is done. */
+static void night(struct run *run)
+{
+    run->night = true;
+    TRACE(run->trace, note, run_now_us(run) - run->start_us, -1, -1, -1, "night begins");
+    int64_t end = run_now_us(run) + run->plan.night_us;
+    uint64_t before = run->result.turns;
+    while (goes_on(run) && run_now_us(run) < end) schedule_step(run, end);
+    demand_idleness(run, before, run->plan.night_us);
+    TRACE(run->trace, note, run_now_us(run) - run->start_us, -1, -1, -1, "night ends");
+    memset(run->next_fault_us, 0, sizeof run->next_fault_us);
+    run->night = false;
+}
+
 static void work(struct run *run)
 {
     int64_t end = run->start_us + (run->options.end_us ? run->options.end_us : run->plan.duration_us);
+    int64_t limit = run->start_us + LIMIT_US;
+    int64_t night_at = run->plan.night_us ? run->start_us + run->plan.duration_us / 2 : INT64_MAX;
     while (goes_on(run)) {
         int64_t now = run_now_us(run);
+        if (now >= night_at) {
+            night(run);
+            night_at = INT64_MAX;
+            if (!run->options.end_us) end += run->plan.night_us;
+            limit += run->plan.night_us;
+            continue;
+        }
         bool enough =
             run->options.end_us || (int64_t)(run->result.commands + run->result.errors) >= run->plan.commands;
-        if ((now >= end && enough) || now >= run->start_us + LIMIT_US) break;
-        schedule_step(run, now < end ? end : now + SECOND_US);
+        if ((now >= end && enough) || now >= limit) break;
+        int64_t next = now < end ? end : now + SECOND_US;
+        schedule_step(run, next < night_at ? next : night_at);
     }
 }
 
@@ -205,13 +241,8 @@ static void idle(struct run *run)
 {
     uint64_t before = run->result.turns;
     int64_t end = run_now_us(run) + IDLE_US;
-    int shards = 0;
-    for (int i = 0; i < run->plan.nodes; i++) shards += process_shards(&run->processes[i]);
     while (goes_on(run) && run_now_us(run) < end) schedule_step(run, end);
-    uint64_t turns = run->result.turns - before, limit = (uint64_t)shards * 250 * (IDLE_US / SECOND_US);
-    if (goes_on(run) && turns > limit)
-        run_fail(run, ORACLE_LIVENESS, NULL, "idle shards spin: %llu turns in %lld s on %d shards",
-                 (unsigned long long)turns, (long long)(IDLE_US / SECOND_US), shards);
+    demand_idleness(run, before, IDLE_US);
 }
 
 /* Nodes alone: what is dead goes, and nothing stays behind. */
@@ -249,7 +280,6 @@ void run_simulation(const struct run_options *options, struct run_result *result
     run->options = *options;
     begin(run);
     work(run);
-    run->result.virtual_us = run_now_us(run) - run->start_us;
     if (goes_on(run)) heal(run);
     if (goes_on(run)) check_histories(run);
     if (goes_on(run)) check_audit_begin(run);

@@ -255,6 +255,7 @@ struct run {
     struct prng schedule, faults;
     uint64_t op_count, tick;
     int64_t start_us;
+    bool night;             /* clients and faults rest */
     bool healing;           /* no new faults, no new commands */
     uint32_t turn_executed; /* commands run in this turn */
     int64_t next_fault_us[PROCESS_FAULTS];

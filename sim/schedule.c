@@ -132,7 +132,7 @@ bool schedule_step(struct run *run, int64_t not_after_us)
         turn(run, &candidates[choose(run, candidates, count)]);
         return true;
     }
-    for (int fault = 0; fault < PROCESS_FAULTS && !run->healing; fault++)
+    for (int fault = 0; fault < PROCESS_FAULTS && !run->healing && !run->night; fault++)
         if (run->next_fault_us[fault] > now && run->next_fault_us[fault] < next_us)
             next_us = run->next_fault_us[fault];
     if (next_us <= now) next_us = now + 1;

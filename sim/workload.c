@@ -139,6 +139,7 @@ static int64_t ttl_ms(struct draw *d)
 {
     if (d->workload->far_deadlines) return 5000000 + (int64_t)below(d, 100000000);
     if (chance(d, 3)) return -(int64_t)below(d, 1000);
+    if (d->workload->night_ms && chance(d, 20)) return (int64_t)below(d, (uint64_t)d->workload->night_ms * 2);
     if (chance(d, d->workload->short_ttl_percent)) return (int64_t)below(d, 3000);
     return (int64_t)below(d, 100000);
 }

@@ -39,6 +39,7 @@ struct workload {
     int value_len_max;       /* most are much shorter */
     int transaction_percent; /* units that are MULTI … EXEC */
     int short_ttl_percent;   /* of TTLs, those of milliseconds; the others are seconds to minutes */
+    int64_t night_ms;        /* some deadlines come within or after so long a time */
     bool far_deadlines;      /* TTLs of more than an hour only */
     uint64_t sequence;       /* of SKEW_SEQUENTIAL, and of the values of FAMILY_APPEND: unique in a run */
 };
