@@ -443,6 +443,7 @@ static bool is_refusal(const struct run *run, const struct link *link, const str
                                         "ERR Unknown subcommand",
                                         "EXECABORT",
                                         "ERR Protocol error",
+                                        "ERR CONFIG SET failed (possibly related to argument 'shards')",
                                         "NOAUTH"};
     if (!value_is_error(value)) return false;
     for (size_t i = 0; i < ARRAY_LEN(texts); i++)
