@@ -105,6 +105,11 @@ static const struct value *do_integer(struct model_context *c)
     return want_one_of(c, 2, choices);
 }
 
+static const struct value *do_any(struct model_context *c)
+{
+    return want_anything(c);
+}
+
 static const struct value *do_ok_or_error(struct model_context *c)
 {
     const struct value *choices[] = {want_ok(c), any_error(c)};
@@ -169,18 +174,36 @@ const struct model_row model_rows_server[] = {
     {"config|get", -3, 0, do_map},
     {"config|resetstat", 2, 0, do_ok},
     {"config|set", -4, 0, do_ok_or_error},
+    {"debug", -2, 0, do_any},
     {"discard", 1, 0, do_discard},
     {"echo", 2, 0, do_echo},
     {"exec", 1, 0, do_exec},
     {"hello", -1, 0, do_hello},
     {"info", -1, 0, do_text},
+    {"lastsave", 1, 0, do_integer},
+    {"latency", -2, MODEL_CONTAINER, do_container},
+    {"latency|doctor", 2, 0, do_text},
+    {"latency|graph", 3, 0, do_text},
+    {"latency|histogram", -2, 0, do_map},
+    {"latency|history", 3, 0, do_array},
+    {"latency|latest", 2, 0, do_array},
+    {"latency|reset", -2, 0, do_integer},
+    {"lolwut", -1, 0, do_text},
     {"memory", -2, MODEL_CONTAINER, do_container},
+    {"memory|doctor", 2, 0, do_text},
+    {"memory|malloc-stats", 2, 0, do_text},
+    {"memory|purge", 2, 0, do_ok},
+    {"memory|stats", 2, 0, do_map},
     {"memory|usage", -3, 0, do_memory_usage},
     {"multi", 1, 0, do_multi},
     {"ping", -1, 0, do_ping},
     {"reset", 1, 0, do_reset},
     {"role", 1, 0, do_array},
     {"select", 2, 0, do_select},
+    {"slowlog", -2, MODEL_CONTAINER, do_container},
+    {"slowlog|get", -2, 0, do_array},
+    {"slowlog|len", 2, 0, do_integer},
+    {"slowlog|reset", 2, 0, do_ok},
     {"time", 1, 0, do_time},
     {"unwatch", 1, 0, do_ok},
     {"watch", -2, 0, do_watch},
