@@ -377,7 +377,7 @@ static void fire(struct run *run, enum process_fault fault)
     case FAULT_CLIENT_HOSTILE:
     case FAULT_CLIENT_SLOW: {
         struct client *client = any_client(run);
-        if (client->state != CLIENT_OPEN || client->is_operator || client->is_cut) break;
+        if (client->state != CLIENT_OPEN || !client->conn || client->is_operator || client->is_cut) break;
         fault_traced(run, fault, NULL, -1, client->index, 0);
         if (fault == FAULT_CLIENT_CUT) client_cut(client);
         if (fault == FAULT_CLIENT_HOSTILE) client_hostile(client);
