@@ -60,6 +60,10 @@ def main():
     status, text = run(options, '--seed', str(options.first_seed), '--count', str(max(3, options.count // 20)),
                        '--twice')
     count.check(status == 0 and 'determinism' not in text, 'two runs of a seed, one hash', text)
+    # Two processes have other addresses, too.
+    for seed in range(options.first_seed, options.first_seed + 12):
+        texts = [run(options, '--seed', str(seed), '--quiet')[1] for _ in range(2)]
+        count.check(texts[0] == texts[1] and 'hash: ' in texts[0], 'two processes, one hash', '\n'.join(texts))
     # A finding must be reported: an impossible demand on the replies is one.
     status, text = run(options, '--seed', '1', '--canary', '--quiet')
     count.check(status == 1 and 'oracle: model' in text and 'replay: ' in text, 'a wrong reply is reported', text)
