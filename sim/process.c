@@ -9,6 +9,7 @@
 #include "server/start.h"
 #include "session/session.h"
 #include "shard/internal.h"
+#include "sim/statistics.h"
 
 #define MINUTE_US INT64_C(60000000)
 
@@ -45,22 +46,28 @@ static void host_log(void *context, enum config_log level, const char *sentence)
 static void host_executed(void *context, const struct shard *shard, const struct session *session,
                           const struct command_context *ctx, size_t reply_start)
 {
-    link_executed(
-        context,
-        &(struct execution){.session_id = session->id,
-                            .address = session->address,
-                            .argv = ctx->argv,
-                            .argc = ctx->argc,
-                            .db = ctx->db,
-                            .resp = ctx->reply->resp,
-                            .shard = shard->index,
-                            .in_multi = ctx->in_multi,
-                            .of_session = ctx->command->route == COMMAND_ROUTE_SESSION &&
-                                          ctx->command->handler != cmd_exec,
-                            .is_write = ctx->command->handler == cmd_exec ||
-                                        ctx->command->flags & (COMMAND_WRITE | COMMAND_MAY_REPLICATE),
-                            .now_ms = ctx->now_ms,
-                            .reply = {ctx->reply->begin + reply_start, reply_len(ctx->reply) - reply_start}});
+    struct process *process = context;
+    struct slice reply = {ctx->reply->begin + reply_start, reply_len(ctx->reply) - reply_start};
+    statistics_count(process->statistics, ctx, reply_start);
+    char complaint[300];
+    if (process->run->quiet && strcmp(ctx->command->full_name, "info") == 0 &&
+        !statistics_agree(process->statistics, reply, complaint, sizeof complaint))
+        run_fail(process->run, ORACLE_AUDIT, NULL, "node %d: %s", process->index, complaint);
+    link_executed(process, &(struct execution){.session_id = session->id,
+                                               .address = session->address,
+                                               .argv = ctx->argv,
+                                               .argc = ctx->argc,
+                                               .db = ctx->db,
+                                               .resp = ctx->reply->resp,
+                                               .shard = shard->index,
+                                               .in_multi = ctx->in_multi,
+                                               .of_session = ctx->command->route == COMMAND_ROUTE_SESSION &&
+                                                             ctx->command->handler != cmd_exec,
+                                               .is_write = ctx->command->handler == cmd_exec ||
+                                                           ctx->command->flags &
+                                                               (COMMAND_WRITE | COMMAND_MAY_REPLICATE),
+                                               .now_ms = ctx->now_ms,
+                                               .reply = reply});
 }
 
 static int db_of(const struct process *process, const struct record *record)
@@ -78,10 +85,13 @@ static void host_record(void *context, const struct record *record)
     int64_t reason = RECORD_DELETED;
     if (record->op == RECORD_KEY_DELETE && record->args[0].len == sizeof reason) {
         memcpy(&reason, record->args[0].ptr, sizeof reason);
+        process->statistics->expired_keys += reason == RECORD_EXPIRED;
+        process->statistics->evicted_keys += reason == RECORD_EVICTED;
         if (reason == RECORD_EXPIRED || reason == RECORD_EVICTED)
             link_removed(process, db_of(process, record), record->key, NULL, reason == RECORD_EVICTED);
     } else if (record->op == RECORD_HASH_REMOVE && record->args[1].len == sizeof reason) {
         memcpy(&reason, record->args[1].ptr, sizeof reason);
+        process->statistics->expired_fields += reason == RECORD_EXPIRED;
         if (reason == RECORD_EXPIRED)
             link_removed(process, db_of(process, record), record->key, &record->args[0], false);
     }
@@ -153,6 +163,9 @@ bool process_start(struct process *process, int shards)
                                            .executed = host_executed,
                                            .record = host_record,
                                            .mail_late = host_mail_late};
+    free(process->statistics);
+    process->statistics = calloc(1, sizeof *process->statistics);
+    CHECK(process->statistics);
     struct node_host host = hooks;
     host.context = process;
     int error = 0;
@@ -305,7 +318,6 @@ static void set_config(struct run *run, struct process *process)
         "CONFIG SET maxclients 200",
         "CONFIG SET lazyfree-lazy-user-del yes",
         "CONFIG SET timeout 0",
-        "CONFIG RESETSTAT",
         "DEBUG SET-ACTIVE-EXPIRE 0",
         "DEBUG SET-ACTIVE-EXPIRE 1",
         "MEMORY PURGE",

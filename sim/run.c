@@ -101,6 +101,7 @@ static void finish(struct run *run)
         if (process->up && process_has_stopped(process)) process_end(process);
         if (process->up) process_crash(process); /* after a finding */
         model_destroy(process->model);
+        free(process->statistics);
     }
     links_free(run);
     free(run->clients);
@@ -287,6 +288,8 @@ void run_simulation(const struct run_options *options, struct run_result *result
     if (goes_on(run)) check_audit_begin(run);
     if (goes_on(run)) settle(run, "during the audit");
     if (goes_on(run)) idle(run);
+    run->quiet = true;
+    if (goes_on(run)) tell_all(run, "INFO everything");
     if (goes_on(run)) empty(run);
     if (goes_on(run)) stop(run);
     finish(run);

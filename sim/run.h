@@ -77,8 +77,9 @@ struct process {
     int64_t empty_bytes;    /* accounted when nothing was in it */
     int next_shards;        /* at the next start */
     uint64_t turns[RUN_SHARDS_MAX];
-    bool memory_faults;        /* an allocation may have failed */
-    struct partition *failing; /* its slab fails, until */
+    struct statistics *statistics; /* since its start */
+    bool memory_faults;            /* an allocation may have failed */
+    struct partition *failing;     /* its slab fails, until */
     int64_t failing_until_us;
 };
 
@@ -255,6 +256,7 @@ struct run {
     struct prng schedule, faults;
     uint64_t op_count, tick;
     int64_t start_us;
+    bool quiet;             /* nothing is under way but what the operator asks */
     bool night;             /* clients and faults rest */
     bool healing;           /* no new faults, no new commands */
     uint32_t turn_executed; /* commands run in this turn */
