@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 #define CRON_US        100000
-#define SLICE_US       200 /* of each kind of background work per turn: a command may meet it on three shards */
+#define SLICE_US       200 /* of background work per turn: one command may meet it on three shards */
 #define EXPIRE_LOOK_US 1000
 #define MEMORY_LOOK_US 1000 /* between two looks whether other shards have made room */
 
