@@ -39,7 +39,7 @@ void session_multi_reset(struct session *s)
     s->multi.count = s->multi.next = 0;
     s->multi.bytes = 0;
     s->multi.any_flags = 0;
-    s->multi.dirty = false;
+    s->multi.dirty = s->multi.running = false;
     s->in_multi = false;
 }
 

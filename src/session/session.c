@@ -15,6 +15,7 @@ struct session *session_create(struct shard *shard, uint64_t id, int64_t now_us)
     s->moving_socket = IO_SOCKET_NONE;
     s->created_us = s->last_active_us = now_us;
     reply_init(&s->out, 2);
+    reply_init(&s->multi.aside, 2);
     return s;
 }
 
@@ -34,6 +35,7 @@ void session_destroy(struct session *s)
         s->pending = next;
     }
     session_multi_reset(s);
+    reply_free(&s->multi.aside);
     free(s->multi.items);
     free(s->watches);
     resp_parser_reset(&s->parser);
@@ -173,7 +175,7 @@ void session_fulfil(struct session *s, struct session_pending *pending, const vo
 
 uint64_t session_output_bytes(const struct session *s)
 {
-    uint64_t bytes = s->sending_len + reply_len(&s->out);
+    uint64_t bytes = s->sending_len + reply_len(&s->out) + reply_len(&s->multi.aside);
     for (const struct session_pending *p = s->pending; p; p = p->next)
         bytes += reply_len(&p->remote) + reply_len(&p->after);
     return bytes;
@@ -182,7 +184,7 @@ uint64_t session_output_bytes(const struct session *s)
 uint64_t session_memory(const struct session *s)
 {
     uint64_t bytes = sizeof *s + s->tail_capacity + s->sending_capacity;
-    bytes += (size_t)(s->out.end - s->out.begin);
+    bytes += (size_t)(s->out.end - s->out.begin) + reply_len(&s->multi.aside);
     for (const struct session_pending *p = s->pending; p; p = p->next)
         bytes += sizeof *p + reply_len(&p->remote) + reply_len(&p->after);
     return bytes + s->multi.bytes + s->watch_capacity * sizeof *s->watches;

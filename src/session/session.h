@@ -77,8 +77,10 @@ struct session_multi {
     uint64_t bytes;     /* of memory, accounted */
     unsigned any_flags; /* union of the commands' flags */
     bool dirty;         /* a command was refused while queueing: EXECABORT */
+    bool running;       /* EXEC has begun; it may wait for other shards */
     uint32_t next;      /* while EXEC runs: the next to run */
     size_t reply_start; /* where its reply begins */
+    struct reply aside; /* while EXEC waits: what it has answered so far */
 };
 
 struct session_watch {

@@ -236,8 +236,12 @@ void clients_release_if_done(struct shard *shard, struct session *s)
         clients_close(shard, s);
     if (!(s->flags & SESSION_CLOSED) || s->flags & (SESSION_READY | SESSION_OUTPUT) || s == shard->executing)
         return;
-    /* All have answered, but it was closed before it could look. */
-    if (s->scatter && s->scatter->answered == s->scatter->count) scatter_free(s);
+    bool is_answered = s->scatter && s->scatter->answered == s->scatter->count;
+    if (is_answered && s->multi.running && !MUTANT(exec_ends_with_client)) {
+        if (!exec_finish(shard, s)) return; /* it asks again */
+    } else if (is_answered) {
+        scatter_free(s); /* it was closed before it could look */
+    }
     if (s->inflight || s->scatter || s->input) {
         /* What it holds would keep its own commands on other shards (pipeline-order relaxed) waiting for
          * ever. */
@@ -355,6 +359,7 @@ static void send_output(struct shard *shard, struct session *s)
         s->bytes_out += s->sending_len;
         shard->stats.bytes_out += s->sending_len;
         shard->stats.writes++;
+        if (!MUTANT(idle_though_answered)) s->last_active_us = shard->now_us; /* as in Redis */
         io_send(s->conn, &slice, 1);
     } else if (!s->sending && s->flags & SESSION_CLOSE_AFTER_REPLY && !s->pending) {
         clients_close(shard, s);
@@ -375,7 +380,10 @@ void clients_flush_output(struct shard *shard)
 
 void clients_sent(struct shard *shard, struct session *s, int64_t result)
 {
-    if (result < 0) uncount_memory(shard, s->sending_capacity);
+    if (result < 0)
+        uncount_memory(shard, s->sending_capacity);
+    else if (!MUTANT(idle_though_answered))
+        s->last_active_us = shard->now_us;
     buffer_put(shard, s->sending, s->sending_capacity);
     s->sending = NULL;
     s->sending_len = s->sending_capacity = 0;

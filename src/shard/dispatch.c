@@ -133,7 +133,8 @@ static void call_here(struct shard *shard, struct session *session)
     dispatch_call(shard, session, ctx);
     if (UNLIKELY(shard->monitor_shards)) monitor_command(shard, session, ctx);
     if (UNLIKELY(is_quiet_reply(session))) {
-        session->flags &= ~(uint32_t)SESSION_REPLY_SKIP;
+        /* A change of shards is answered later, or not (await_reshard). */
+        if (!(session->flags & SESSION_RESHARDS)) session->flags &= ~(uint32_t)SESSION_REPLY_SKIP;
         reply_truncate(ctx->reply, before);
     }
     if (UNLIKELY(session->flags & SESSION_REPLY_SKIP_NEXT)) {
@@ -321,15 +322,17 @@ static bool all_home(const struct shard *shard, const struct bitmap256 *partitio
     return true;
 }
 
-/* Gathers partitions; true when the command may run now. */
-static bool gather(struct shard *shard, struct session *session, const struct bitmap256 *wanted)
+/* Gathers partitions; true when the command may run now. One that `suspends` has to hold them, also those
+ * that are here: others run before it goes on. */
+static bool gather(struct shard *shard, struct session *session, const struct bitmap256 *wanted,
+                   bool suspends)
 {
     if (session->borrow) return session->borrow->complete;
     if (session->inflight && !is_relaxed(shard)) {
         session->block = SESSION_WAITS_REPLIES;
         return false;
     }
-    if (bitmap_is_empty(wanted) || all_home(shard, wanted)) return true;
+    if (bitmap_is_empty(wanted) || (!suspends && all_home(shard, wanted))) return true;
     if (borrow_begin(shard, session, *wanted)) return true;
     session->block = SESSION_WAITS_BORROW;
     return false;
@@ -350,7 +353,7 @@ static enum verdict run_on_several(struct shard *shard, struct session *session,
         if (first >= 0 && bitmap_next(&wanted, (unsigned)first + 1) < 0)
             return run_on_partition(shard, session, request, argv, (uint16_t)first);
     }
-    if (!gather(shard, session, &wanted)) return WAIT;
+    if (!gather(shard, session, &wanted, false)) return WAIT;
     dispatch_context(shard, session, request->command, argv, (int)request->argc);
     call_here(shard, session);
     borrow_end(shard, session);
@@ -365,16 +368,18 @@ static enum verdict run_on_session(struct shard *shard, struct session *session,
     bool is_exec = handler == cmd_exec;
     bool ends_watch = is_exec || handler == cmd_discard || handler == cmd_unwatch || handler == cmd_reset;
     struct bitmap256 wanted = {0};
+    bool suspends = false;
     if (ends_watch && !(is_exec && MUTANT(exec_watch_unborrowed))) session_watch_partitions(session, &wanted);
     if (is_exec && session->in_multi && !session->multi.dirty)
         for (uint32_t i = 0; i < session->multi.count; i++) {
             const struct session_queued *q = &session->multi.items[i];
             dispatch_partitions(shard, q->command, q->argv, q->argc, &wanted);
+            suspends |= q->command->route == COMMAND_ROUTE_SCATTER && !MUTANT(exec_holds_nothing_here);
         }
-    if (ends_watch && !gather(shard, session, &wanted)) return WAIT;
+    if (ends_watch && !gather(shard, session, &wanted, suspends)) return WAIT;
     dispatch_context(shard, session, request->command, argv, (int)request->argc);
     if (is_exec && session->in_multi) {
-        if (!exec_run(shard, session)) return WAIT;
+        if (!exec_run(shard, session, argv)) return WAIT;
     } else {
         call_here(shard, session);
     }
@@ -387,6 +392,7 @@ bool dispatch_ask(struct shard *shard, struct session *session)
     struct command_context *ctx = &shard->ctx;
     struct command_stats *stats = &shard->command_stats[ctx->command->id];
     uint32_t errors = ctx->reply->errors;
+    size_t reply_start = reply_len(ctx->reply);
     ctx->command->handler(ctx);
     if (session->scatter) {
         scatter_send(shard, session->scatter);
@@ -399,6 +405,8 @@ bool dispatch_ask(struct shard *shard, struct session *session)
         meter_error(shard, ctx->reply);
     }
     if (UNLIKELY(shard->monitor_shards)) monitor_command(shard, session, ctx);
+    if (UNLIKELY(shard->node->host.executed != NULL))
+        shard->node->host.executed(shard->node->host.context, shard, session, ctx, reply_start);
     return false;
 }
 
@@ -410,6 +418,7 @@ static enum verdict await_reshard(struct shard *shard, struct session *session)
     session->flags &= ~(uint32_t)SESSION_RESHARDS;
     struct reply *reply = session_reply(session);
     if (!is_quiet_reply(session)) reply_ok(reply);
+    session->flags &= ~(uint32_t)SESSION_REPLY_SKIP;
     return DONE;
 }
 

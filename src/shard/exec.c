@@ -1,9 +1,12 @@
 /* EXEC: runs the queued commands with all their partitions held. A queued command that asks every shard
  * (INFO, CONFIG SET) suspends the *session*, not the handler: the partitions stay held, so the transaction
- * stays isolated, and the run goes on at the same command when the answers are there. */
+ * stays isolated, and the run goes on at the same command when the answers are there. Meanwhile what it has
+ * answered so far stands aside: nothing gets between the parts of one reply, and CLIENT REPLY SKIP can drop
+ * it whole. A client that goes in between changes nothing: EXEC runs to its end (exec_finish). */
 #include "shard/internal.h"
 
 #include "base/mark.h"
+#include "base/mutant.h"
 
 static void end(struct shard *shard, struct session *session)
 {
@@ -52,14 +55,33 @@ static void tell(struct shard *shard, const struct session *session, struct repl
     shard->node->host.executed(shard->node->host.context, shard, session, &ctx, session->multi.reply_start);
 }
 
-bool exec_run(struct shard *shard, struct session *session)
+static void set_aside(struct session *session, struct reply *reply)
 {
     struct session_multi *multi = &session->multi;
+    reply_raw(&multi->aside, reply->begin + multi->reply_start, reply_len(reply) - multi->reply_start);
+    if (multi->aside.failed) session->out.failed = true;
+    reply_truncate(reply, multi->reply_start);
+}
+
+static void take_back(struct session *session, struct reply *reply)
+{
+    struct session_multi *multi = &session->multi;
+    multi->reply_start = reply_len(reply);
+    reply_raw(reply, multi->aside.begin, reply_len(&multi->aside));
+    reply_free(&multi->aside);
+    reply_init(&multi->aside, 2);
+}
+
+bool exec_run(struct shard *shard, struct session *session, const struct slice *argv)
+{
+    struct session_multi *multi = &session->multi;
+    clients_provide_buffer(shard, session);
     struct reply *reply = session_reply(session);
-    const struct slice *argv = shard->ctx.argv;
     bool silent = session->flags & (SESSION_REPLY_OFF | SESSION_REPLY_SKIP);
     reply->resp = session->resp;
-    if (multi->next == 0 && !session->scatter) {
+    if (multi->running) {
+        take_back(session, reply);
+    } else {
         multi->reply_start = reply_len(reply);
         if (refused(shard, session, reply)) {
             tell(shard, session, reply, argv);
@@ -70,6 +92,7 @@ bool exec_run(struct shard *shard, struct session *session)
             return true;
         }
         reply_array(reply, multi->count);
+        multi->running = true;
     }
     bool is_unit = shard->env.record_unit_end != NULL;
     if (is_unit) mutate_unit_begin(&shard->env);
@@ -82,6 +105,7 @@ bool exec_run(struct shard *shard, struct session *session)
             if (session->scatter->answered < session->scatter->count) {
                 MARK("exec.suspended");
                 session->block = SESSION_WAITS_SCATTER;
+                if (!MUTANT(exec_answers_in_parts)) set_aside(session, reply);
                 if (is_unit) mutate_unit_end(&shard->env); /* others run meanwhile: record.h */
                 return false;
             }
@@ -99,6 +123,17 @@ bool exec_run(struct shard *shard, struct session *session)
     session->commands++;
     end(shard, session);
     return true;
+}
+
+bool exec_finish(struct shard *shard, struct session *session)
+{
+    static const struct slice argv[] = {SLICE("EXEC")};
+    MARK("exec.client_gone");
+    shard->executing = session; /* not released while it runs */
+    bool is_done = exec_run(shard, session, argv);
+    shard->executing = NULL;
+    if (is_done) borrow_end(shard, session);
+    return is_done;
 }
 
 /* Only reached outside MULTI: dispatch hands a transaction to exec_run. */

@@ -3,6 +3,7 @@
 #define WEFT_SHARD_INTERNAL_H
 
 #include "base/crc.h"
+#include "base/mutant.h"
 #include "session/session.h"
 #include "shard/latency.h"
 #include "shard/shard.h"
@@ -254,8 +255,12 @@ void dispatch_partitions(const struct shard *shard, const struct command *comman
 uint16_t dispatch_scannable(const struct shard *shard, uint16_t first);
 
 /* ---- exec.c ---- */
-/* Runs (or goes on with) the transaction; its partitions are held. False: waits for a scatter. */
-bool exec_run(struct shard *shard, struct session *session);
+/* Runs (or goes on with) the transaction; its partitions are held. `argv`: EXEC itself, as it was sent.
+ * False: waits for a scatter. */
+bool exec_run(struct shard *shard, struct session *session, const struct slice *argv);
+/* Goes on with the EXEC of a client that has gone; its scatter is answered. True: it is done, nothing is held
+ * any more. False: waits for the next scatter. */
+bool exec_finish(struct shard *shard, struct session *session);
 
 /* ---- remote.c: single-key commands on other shards ---- */
 /* Puts the request into the batch for its shard. False: no credit or memory; nothing changed. */
@@ -278,7 +283,14 @@ void lend_returned(struct shard *shard, struct bitmap256 partitions);
 void lend_grant_waiting(struct shard *shard);
 
 /* ---- mail.c ---- */
-struct message *mail_reserve_data(struct shard *shard, uint16_t to); /* takes a credit; NULL: none left */
+/* A request that is answered at once: takes a credit; NULL: none left. */
+struct message *mail_reserve_data(struct shard *shard, uint16_t to);
+/* One whose answer may wait for partitions to come home: never takes the last credit. */
+struct message *mail_reserve_patient(struct shard *shard, uint16_t to);
+static inline bool mail_may_send(const struct shard *shard, uint16_t to)
+{
+    return shard->credits[to] > !MUTANT(last_credit_taken);
+}
 struct message *mail_reserve_control(struct shard *shard, uint16_t to);
 void mail_publish(struct shard *shard);
 void mail_receive(struct shard *shard);

@@ -77,7 +77,7 @@ void borrow_continue(struct shard *shard, struct borrow *borrow)
             take(shard, borrow, part);
             continue;
         }
-        struct message *message = mail_reserve_data(shard, borrow->asking);
+        struct message *message = mail_reserve_patient(shard, borrow->asking);
         if (!message) { /* goes on when the credit is back */
             MARK("lend.no_credit");
             borrow->next = shard->borrow_waiters;

@@ -2,6 +2,10 @@
  * by the control lane, which always has room for them: CONTROL_SLOTS >= 2 * DATA_SLOTS, and what is not an
  * answer (returns of partitions, notes) uses at most the other half and waits, merged, when that is full.
  *
+ * Requests whose answer may wait for partitions to come home (batches, lending, reshard) leave the last
+ * credit to those that are answered at once: a transaction that holds such partitions and asks all shards
+ * (INFO) would otherwise wait for credits that come back when it gives its partitions back.
+ *
  * Wake-up: a consumer announces that it sleeps, then looks at its rings once more; a producer publishes, then
  * looks at the announcement; a full fence stands between on both sides, so one of the two sees the other.
  * Models: test/spin/mailbox.pml (wake-up), test/spin/lanes.pml (lanes and credits).
@@ -20,6 +24,11 @@ struct message *mail_reserve_data(struct shard *shard, uint16_t to)
     if (!MUTANT(data_not_published)) bitmap_add(&shard->to_wake, to);
     *message = (struct message){.from = (uint8_t)shard->index};
     return message;
+}
+
+struct message *mail_reserve_patient(struct shard *shard, uint16_t to)
+{
+    return mail_may_send(shard, to) ? mail_reserve_data(shard, to) : NULL;
 }
 
 struct message *mail_reserve_control(struct shard *shard, uint16_t to)

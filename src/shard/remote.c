@@ -108,7 +108,7 @@ bool remote_send(struct shard *shard, struct session *session, const struct requ
         batch = NULL;
     }
     if (!batch) {
-        if (shard->credits[target] == 0) {
+        if (!mail_may_send(shard, target)) {
             MARK("remote.no_credit");
             return false;
         }

@@ -202,7 +202,7 @@ void reshard_step(struct shard *shard)
             if (shard->reshard != reshard || reshard->phase != phase) return;
             continue;
         }
-        struct message *message = mail_reserve_data(shard, i);
+        struct message *message = mail_reserve_patient(shard, i);
         if (!message) continue;
         message->kind = MESSAGE_RESHARD;
         message->small = (uint16_t)reshard->phase;

@@ -60,7 +60,7 @@ void scatter_answered(struct shard *shard, struct scatter *scatter)
     if (++scatter->answered < scatter->count) return;
     if (session->flags & SESSION_CLOSING) {
         MARK("scatter.client_gone");
-        scatter_free(session);
+        session->block = SESSION_RUNNING;
         clients_release_if_done(shard, session);
         return;
     }

@@ -271,7 +271,8 @@ static void read_time(struct shard *shard)
 static int64_t deadline(const struct shard *shard, int64_t max_wait_us)
 {
     int64_t now = shard->now_monotonic_us;
-    if (shard->ready || shard->output || shard->more_to_expire || shard->env.pending || shard->evicts_more)
+    if (shard->ready || shard->output || shard->more_to_expire || shard->env.pending || shard->evicts_more ||
+        shard->returned) /* a client that went has given back what it held */
         return now;
     int64_t at = shard->next_cron_us;
     if (UNLIKELY(shard->memory_waiters || shard->memory_parked) && now + MEMORY_LOOK_US < at)
