@@ -189,6 +189,7 @@ static void add_transaction(struct append_history *history, const struct link *l
     size_t count = 0;
     for (size_t i = begin; i < exec_at; i++) {
         const struct value *item = ran ? &reply->items[i - begin] : NULL;
+        if (slice_equal(link->ops[i]->argv[0], SLICE("INFO"))) continue;
         if (item && value_is_error(item)) continue; /* out of memory: EXEC goes on, as in Redis */
         actions[count++] = action_of(history, link, link->ops[i], item);
     }
@@ -224,8 +225,34 @@ static void check_appends(struct run *run)
     value_arena_free(&history.arena);
 }
 
+/* Which transactions have run in part? A process that has crashed took their rest with it. */
+static void check_whole(struct run *run)
+{
+    for (const struct link *link = run->links; link; link = link->next) {
+        if (link->life != link->process->life || !link->process->up) continue;
+        for (size_t i = 0, ran = 0, queued = 0; i < link->count; i++) {
+            const struct op *op = link->ops[i];
+            if (op->kind == OP_QUEUED) {
+                queued++;
+                ran += op->executed;
+                continue;
+            }
+            if (op->kind == OP_EXEC && ran && ran != queued) {
+                struct trace_place place = {
+                    .op = op->number, .client = link->client, .node = link->process->index, .shard = -1};
+                run_fail(
+                    run, ORACLE_TRANSACTIONS, &place,
+                    "%zu of the %zu commands of a transaction of client %d have run, the others have not",
+                    ran, queued, link->client);
+            }
+            ran = queued = 0;
+        }
+    }
+}
+
 void check_histories(struct run *run)
 {
+    check_whole(run);
     check_registers(run);
     check_appends(run);
 }

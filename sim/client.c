@@ -11,6 +11,7 @@
 
 #define OUTSTANDING_MAX    2000
 #define CONNECT_TIMEOUT_US 35000000
+#define QUIT_TIMEOUT_US    40000000
 #define IN_MAX             (64u << 20)
 
 static int64_t now_us(const struct client *client)
@@ -120,6 +121,10 @@ static void send_unit(struct client *client)
         if (command->argc == 0) continue;
         enum op_kind kind = kind_of(&client->unit, i, &in_multi);
         link_add(run, client->link, kind, client->unit.family, command->argv, command->argc);
+        if (is_word(command->argv[0], "QUIT")) {
+            client->link->quits = client->finished = true;
+            client->act_at_us = now_us(client) + QUIT_TIMEOUT_US;
+        }
         append_command(client, command->argv, command->argc);
     }
 }
@@ -133,7 +138,8 @@ static void think(struct client *client)
 static void burst(struct client *client)
 {
     int count = 1 + (int)prng_below(&client->prng, (uint64_t)client->run->plan.depth_max);
-    for (int i = 0; i < count && link_outstanding(client->link) < OUTSTANDING_MAX; i++) send_unit(client);
+    for (int i = 0; i < count && link_outstanding(client->link) < OUTSTANDING_MAX && !client->finished; i++)
+        send_unit(client);
     flush(client);
 }
 
@@ -154,8 +160,30 @@ bool client_say(struct client *client, const char *line)
         argv[argc++] = (struct slice){at, len};
         at += len + (at[len] == ' ');
     }
+    char words[256]; /* of the last argument, which ~ holds together */
+    struct slice *last = &argv[argc - 1];
+    if (memchr(last->ptr, '~', last->len) && last->len < sizeof words) {
+        for (size_t i = 0; i < last->len; i++) words[i] = last->ptr[i] == '~' ? ' ' : last->ptr[i];
+        last->ptr = words;
+    }
     client_send(client, argv, argc);
     return true;
+}
+
+void client_flood(struct client *client, bool query, int64_t until_us)
+{
+    static const struct slice echo = SLICE("ECHO");
+    size_t len =
+        query ? 1400000 + prng_below(&client->prng, 400000) : 5000 + prng_below(&client->prng, 60000);
+    int count = query ? 1 : 4 + (int)prng_below(&client->prng, 12);
+    char *text = malloc(len);
+    CHECK(text);
+    memset(text, 'f', len);
+    client->slow_until_us = client->silent_until_us = until_us;
+    io_recv_pause(client->conn);
+    client->link->was_slow = true;
+    for (int i = 0; i < count; i++) client_send(client, (struct slice[]){echo, {text, len}}, 2);
+    free(text);
 }
 
 void client_hostile(struct client *client)
@@ -181,13 +209,16 @@ static void go_away(struct client *client, const char *why)
     struct run *run = client->run;
     if (client->state == CLIENT_AWAY) return;
     TRACE(run->trace, disconnect, now_us(client) - run->start_us, client->index, client->process->index, why);
+    bool refused = client->link && client->link->refused;
     if (client->link) client->link->closed = true;
     client->link = NULL;
     client->conn = NULL;
     client->state = CLIENT_AWAY;
     client->is_sending = client->is_cut = client->finished = false;
-    client->out_len = client->in_len = 0;
-    client->act_at_us = now_us(client) + 1000 + (int64_t)prng_below(&client->prng, 200000);
+    client->out_len = client->in_len = client->in_seen = 0;
+    client->silent_until_us = 0;
+    client->act_at_us =
+        now_us(client) + 1000 + (int64_t)prng_below(&client->prng, refused ? 3000000 : 200000);
 }
 
 static void connect(struct client *client)
@@ -218,6 +249,7 @@ static void connected(struct client *client)
     struct run *run = client->run;
     client->state = CLIENT_OPEN;
     client->link = link_create(run, client->process, client->index);
+    client->link->last_heard_us = now_us(client);
     io_local_address(client->conn, client->link->address);
     TRACE(run->trace, connect, now_us(client) - run->start_us, client->index, client->process->index, "");
     if (run->plan.resp3_percent > (int)prng_below(&client->prng, 100)) client_say(client, "HELLO 3");
@@ -230,6 +262,7 @@ static void take_replies(struct client *client)
 {
     struct run *run = client->run;
     size_t at = 0;
+    client->link->received_bytes += client->in_len - client->in_seen;
     while (at < client->in_len && !run->result.finding.found) {
         value_arena_reset(run->arena);
         struct value_parsed parsed = value_parse(run->arena, client->in + at, client->in_len - at);
@@ -244,7 +277,8 @@ static void take_replies(struct client *client)
         at += parsed.consumed;
     }
     memmove(client->in, client->in + at, client->in_len - at);
-    client->in_len -= at;
+    client->in_seen = client->in_len -= at;
+    if (client->link->refused) client->is_cut = true;
 }
 
 static void received(struct client *client, const struct io_completion *done)
@@ -261,11 +295,10 @@ static void received(struct client *client, const struct io_completion *done)
     take_replies(client);
 }
 
-/* May the server have closed this connection? Otherwise that is a finding. */
-static bool may_be_closed(const struct client *client)
+bool client_may_be_broken(const struct client *client)
 {
     const struct run *run = client->run;
-    if (client->is_cut || client->link->life != client->process->life || !client->process->up) return true;
+    if (client->link->life != client->process->life || !client->process->up) return true;
     static const enum io_sim_fault breakers[] = {IO_SIM_NET_RESET, IO_SIM_NET_FIN_CUT, IO_SIM_NET_HALF_OPEN,
                                                  IO_SIM_NET_ATTACH_ERROR, IO_SIM_NET_ACCEPT_STORM};
     for (size_t i = 0; i < ARRAY_LEN(breakers); i++)
@@ -273,6 +306,12 @@ static bool may_be_closed(const struct client *client)
     for (int i = IO_SIM_NET_CLOG_SEND; i <= IO_SIM_NET_FLAP; i++) /* keep-alive may give up */
         if (run->plan.world_rate[i]) return true;
     return false;
+}
+
+/* May the server have closed this connection? Otherwise that is a finding. */
+static bool may_be_closed(const struct client *client)
+{
+    return client->is_cut || client->link->quits || client_may_be_broken(client) || limits_may_close(client);
 }
 
 static void ended(struct client *client, int64_t result)
@@ -294,7 +333,8 @@ void client_turn(struct client *client)
     struct io_completion done[64];
     int64_t until = client->act_at_us;
     if (client->slow_until_us && client->slow_until_us < until) until = client->slow_until_us;
-    if (client->finished && client->state == CLIENT_OPEN && !client->is_cut) until = INT64_MAX;
+    if (client->finished && client->state == CLIENT_OPEN && !client->is_cut && !client->link->quits)
+        until = INT64_MAX;
     int count = io_wait(client->io, until, done, ARRAY_LEN(done));
     for (int i = 0; i < count; i++) {
         switch (done[i].op) {
@@ -335,11 +375,11 @@ void client_turn(struct client *client)
         io_close(client->conn); /* the machine at the other end may have gone without a word */
         client->conn = NULL;
     } else if (client->state == CLIENT_OPEN && client->conn) {
-        if (client->is_cut && client->finished) {
+        if (client->finished && (client->is_cut || client->link->quits)) {
             client_cut(client);
         } else if (!client->finished && !client->is_operator && !run->healing && !run->night) {
-            burst(client);
-            think(client);
+            if (now >= client->silent_until_us) burst(client);
+            if (!client->finished) think(client);
         }
     }
 }

@@ -189,7 +189,8 @@ int hunt_one(const struct hunt_options *hunt)
 struct totals {
     uint64_t seeds, failed, commands, errors, steps, turns, undecided;
     double virtual_s, real_s;
-    uint64_t process_fired[PROCESS_FAULTS], world_fired[IO_SIM_FAULT_COUNT], marks[MARKS_MAX];
+    uint64_t process_fired[PROCESS_FAULTS], world_fired[IO_SIM_FAULT_COUNT];
+    uint64_t marks[MARKS_MAX], marked[MARKS_MAX]; /* how often, in how many seeds */
     double *ratios;
 };
 
@@ -258,7 +259,10 @@ static void add(struct totals *totals, const struct told *told)
     totals->real_s += told->seconds;
     for (int i = 0; i < PROCESS_FAULTS; i++) totals->process_fired[i] += r->process_fired[i];
     for (int i = 0; i < IO_SIM_FAULT_COUNT; i++) totals->world_fired[i] += r->world_fired[i];
-    for (int i = 0; i < MARKS_MAX; i++) totals->marks[i] += told->marks[i];
+    for (int i = 0; i < MARKS_MAX; i++) {
+        totals->marks[i] += told->marks[i];
+        totals->marked[i] += told->marks[i] != 0;
+    }
 }
 
 static int compare_doubles(const void *a, const void *b)
@@ -291,7 +295,11 @@ static void report(struct totals *totals)
     printf("marks reached:\n");
     int i = 0;
     for (struct mark *const *at = mark_next(NULL); at && i < MARKS_MAX; at = mark_next(at), i++)
-        printf("  %-32s %" PRIu64 "%s\n", (*at)->name, totals->marks[i], totals->marks[i] ? "" : "  NEVER");
+        if (totals->marks[i])
+            printf("  %-32s %" PRIu64 " in %" PRIu64 " seeds\n", (*at)->name, totals->marks[i],
+                   totals->marked[i]);
+        else
+            printf("  %-32s 0  NEVER\n", (*at)->name);
 #endif
 }
 

@@ -55,6 +55,43 @@ void links_free(struct run *run)
     }
 }
 
+/* ---- CLIENT REPLY ---- */
+
+static bool slice_is_word(struct slice s, const char *word)
+{
+    return s.len == strlen(word) && strncasecmp(s.ptr, word, s.len) == 0;
+}
+
+static bool is_reply_mode(const struct op *op, const char *mode)
+{
+    return op->argc == 3 && slice_is_word(op->argv[0], "CLIENT") && slice_is_word(op->argv[1], "REPLY") &&
+           slice_is_word(op->argv[2], mode);
+}
+
+/* Is it answered, when all before it has been? */
+static bool is_silent(const struct link *link, const struct op *op)
+{
+    if (is_reply_mode(op, "ON")) return false;
+    if (is_reply_mode(op, "OFF") || is_reply_mode(op, "SKIP")) return true;
+    bool off = link->reply_off && !slice_is_word(op->argv[0], "RESET");
+    return off || link->reply_skip;
+}
+
+/* What holds for the commands behind it. */
+static void follow_reply_mode(struct link *link, const struct op *op)
+{
+    link->reply_skip = is_reply_mode(op, "SKIP") && !link->reply_off;
+    if (is_reply_mode(op, "OFF")) link->reply_off = true;
+    if (is_reply_mode(op, "ON") || slice_is_word(op->argv[0], "RESET")) link->reply_off = false;
+}
+
+/* The next answer belongs to none of these. */
+static void pass_silent(struct link *link)
+{
+    while (link->next_answer < link->count && is_silent(link, link->ops[link->next_answer]))
+        follow_reply_mode(link, link->ops[link->next_answer++]);
+}
+
 struct op *link_add(struct run *run, struct link *link, enum op_kind kind, enum workload_family family,
                     const struct slice *argv, int argc)
 {
@@ -83,6 +120,7 @@ struct op *link_add(struct run *run, struct link *link, enum op_kind kind, enum 
     op->sent_us = run_now_us(run);
     op->sent_tick = ++run->tick;
     link->ops[link->count++] = op;
+    pass_silent(link);
     TRACE(run->trace, command, op->sent_us - run->start_us, link->client, op->number, argv, (size_t)argc);
     return op;
 }
@@ -149,11 +187,6 @@ static void tape_other(const struct process *process, const struct tape_record *
 
 /* ---- execution ---- */
 
-static bool slice_is_word(struct slice s, const char *word)
-{
-    return s.len == strlen(word) && strncasecmp(s.ptr, word, s.len) == 0;
-}
-
 static struct link *find_link(struct run *run, struct process *process, const struct execution *x)
 {
     struct link **cached = &process->links[x->session_id % ARRAY_LEN(process->links)];
@@ -194,7 +227,7 @@ static struct op *match(struct run *run, struct link *link, const struct executi
     /* An EXEC before this one may have been refused; this one is behind the commands that it ran. */
     bool is_exec = x->argc == 1 && slice_is_word(x->argv[0], "EXEC");
     size_t begin = is_exec && link->transaction > link->next_execute ? link->transaction : link->next_execute;
-    if (begin < link->next_answer) begin = link->next_answer; /* what is answered has run, or was refused */
+    if (begin < link->answered_end) begin = link->answered_end; /* what is answered has run, or was refused */
     for (size_t i = begin; i < link->count; i++) {
         struct op *op = link->ops[i];
         if (op->kind == OP_QUEUED || op->executed || !same_words(op, x->argv, x->argc)) continue;
@@ -360,10 +393,16 @@ void link_executed(struct process *process, const struct execution *x)
     op->reply = malloc(len + 1);
     CHECK(op->reply);
     memcpy(op->reply, x->reply.ptr, len);
+    op->reply[len] = 0;
+    link->written_bytes += op->kind == OP_QUEUED ? 0 : len;
+    link->last_executed_us = run_now_us(run);
+    limits_executed(process, link, op, x);
+    if (slice_is_word(op->argv[0], "CONFIG")) process->limits.next_look_us = 0;
     if (x->db != op->db && op->kind != OP_EXEC && !slice_is_word(op->argv[0], "SELECT"))
         complain(run, ORACLE_ORDER, link, op, "executed in another database than the selected one");
     value_arena_reset(run->arena);
     if (len == 0 && slice_is_word(op->argv[0], "CONFIG")) return; /* SET shards answers when it is done */
+    if (len == 0 && (is_reply_mode(op, "OFF") || is_reply_mode(op, "SKIP"))) return;
     struct value_parsed parsed = value_parse(run->arena, op->reply, len);
     if (parsed.status != VALUE_COMPLETE || parsed.consumed != len || !value_speaks(parsed.value, x->resp)) {
         complain(run, ORACLE_WIRE, link, op, "wrote something that is not one reply of its protocol version");
@@ -452,6 +491,41 @@ static bool is_refusal(const struct run *run, const struct link *link, const str
     return is_out_of_memory(value) && link->process->memory_faults;
 }
 
+/* No reply is a status that begins with a time. */
+static bool is_monitor_line(const struct value *value)
+{
+    size_t digits = 0;
+    while (digits < value->text.len && value->text.ptr[digits] >= '0' && value->text.ptr[digits] <= '9')
+        digits++;
+    return value->kind == VALUE_SIMPLE && digits && digits < value->text.len &&
+           value->text.ptr[digits] == '.';
+}
+
+/* A line names a client of this node, and comes to who has asked for it. */
+static void judge_monitor_line(struct run *run, struct link *link, const struct value *value)
+{
+    char text[200], address[IO_ADDRESS_MAX], quote;
+    long long seconds;
+    unsigned micros, db;
+    size_t len = value->text.len < sizeof text ? value->text.len : sizeof text - 1;
+    memcpy(text, value->text.ptr, len);
+    text[len] = 0;
+    if (!link->is_monitor) {
+        complain(run, ORACLE_WIRE, link, NULL, "a line of MONITOR came to a client that is none");
+        return;
+    }
+    static_assert(IO_ADDRESS_MAX > 60, "the width below");
+    if (sscanf(text, "%lld.%6u [%u %60[^]]] %c", &seconds, &micros, &db, address, &quote) != 5 ||
+        quote != '"') {
+        complain(run, ORACLE_WIRE, link, NULL, "a line of MONITOR is malformed");
+        return;
+    }
+    for (const struct link *other = run->links; other; other = other->next)
+        if (other->process == link->process && other->life == link->life && !strcmp(other->address, address))
+            return;
+    complain(run, ORACLE_WIRE, link, NULL, "a line of MONITOR is of a client that is not there");
+}
+
 void link_answered(struct run *run, struct link *link, const struct value *value, const char *bytes,
                    size_t len)
 {
@@ -459,11 +533,28 @@ void link_answered(struct run *run, struct link *link, const struct value *value
         TRACE(run->trace, push, run_now_us(run) - run->start_us, link->client, bytes, len);
         return;
     }
+    if (is_monitor_line(value)) {
+        judge_monitor_line(run, link, value);
+        return;
+    }
+    if (value_is_error(value) && slice_equal(value->text, SLICE("ERR max number of clients reached")) &&
+        !link->session_id && !link->refused) {
+        limits_refused(run, link);
+        return;
+    }
     if (link->next_answer == link->count) {
         complain(run, ORACLE_WIRE, link, NULL, "a reply came that belongs to no command");
         return;
     }
     struct op *op = link->ops[link->next_answer++];
+    follow_reply_mode(link, op);
+    pass_silent(link);
+    link->answered_end = op->index + 1;
+    link->last_heard_us = op->sent_us;
+    if (op->executed && !value_is_error(value)) {
+        if (slice_is_word(op->argv[0], "MONITOR")) link->is_monitor = link->has_monitored = true;
+        if (slice_is_word(op->argv[0], "RESET")) link->is_monitor = false;
+    }
     op->answered = true;
     op->answered_us = run_now_us(run);
     op->answered_tick = ++run->tick;

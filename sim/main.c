@@ -29,9 +29,9 @@ static const char usage[] =
     "be repeated\n"
     "  --no-faults FAULT without this fault or group; \"all\": none\n"
     "  --workload FAMILIES   of: string bit key hash list set zset stream expire server flush register "
-    "append\n"
+    "append node connection\n"
     "  --skew S          uniform, zipf, sequential or hot-set\n"
-    "  --no-oracle NAME  model, linear, transactions, order, memory, wire, ttl, liveness, audit\n"
+    "  --no-oracle NAME  model, linear, transactions, order, memory, wire, ttl, liveness, audit, limits, config\n"
     "  --trace FILE      what happened, as lines of JSON, or as a page if FILE ends in .html\n"
     "  --tape FILE       what node 0 executed and answered, for build/model-check or a real server\n"
     "  --twice           runs the seed twice and compares the hashes\n"
@@ -101,10 +101,12 @@ _Noreturn static void refuse(const char *what, const char *value)
     exit(2);
 }
 
-static uint32_t families_of(char *text)
+static uint32_t families_of(const char *text)
 {
     uint32_t set = 0;
-    for (char *word = strtok(text, ", "); word; word = strtok(NULL, ", ")) {
+    char copy[256]; /* the command line itself is shown again in replays */
+    snprintf(copy, sizeof copy, "%s", text);
+    for (char *word = strtok(copy, ", "); word; word = strtok(NULL, ", ")) {
         int i = 0;
         while (workload_family_names[i] && strcmp(workload_family_names[i], word) != 0) i++;
         if (!workload_family_names[i]) refuse("no such family of commands:", word);

@@ -30,13 +30,17 @@ const struct process_fault_kind process_fault_kinds[PROCESS_FAULTS] = {
     [FAULT_CLIENT_KILL] = {"client.kill", "client"},
     [FAULT_CLIENT_PAUSE] = {"client.pause", "client"},
     [FAULT_CONFIG] = {"process.config", "process"},
+    [FAULT_CLIENT_LIMIT] = {"client.limit", "client"},
+    [FAULT_CLIENT_FLOOD] = {"client.flood", "client"},
 };
 /* Events per virtual minute, when a seed has the fault. */
 static const uint32_t process_rates[PROCESS_FAULTS] = {
-    [FAULT_CRASH] = 2,        [FAULT_PAUSE] = 20,       [FAULT_PAUSE_LONG] = 1,   [FAULT_SLOW_CORE] = 10,
-    [FAULT_STARVE] = 15,      [FAULT_MAIL_LATE] = 1,    [FAULT_CLOCK_STEP] = 4,   [FAULT_RESHARD] = 15,
-    [FAULT_ALLOCATION] = 20,  [FAULT_MEMORY_EDGE] = 4,  [FAULT_CLIENT_CUT] = 30,  [FAULT_CLIENT_HOSTILE] = 10,
-    [FAULT_CLIENT_SLOW] = 10, [FAULT_CLIENT_KILL] = 10, [FAULT_CLIENT_PAUSE] = 5, [FAULT_CONFIG] = 10};
+    [FAULT_CRASH] = 2,        [FAULT_PAUSE] = 20,        [FAULT_PAUSE_LONG] = 1,
+    [FAULT_SLOW_CORE] = 10,   [FAULT_STARVE] = 15,       [FAULT_MAIL_LATE] = 1,
+    [FAULT_CLOCK_STEP] = 4,   [FAULT_RESHARD] = 15,      [FAULT_ALLOCATION] = 20,
+    [FAULT_MEMORY_EDGE] = 4,  [FAULT_CLIENT_CUT] = 30,   [FAULT_CLIENT_HOSTILE] = 10,
+    [FAULT_CLIENT_SLOW] = 10, [FAULT_CLIENT_KILL] = 10,  [FAULT_CLIENT_PAUSE] = 5,
+    [FAULT_CONFIG] = 10,      [FAULT_CLIENT_LIMIT] = 15, [FAULT_CLIENT_FLOOD] = 12};
 
 static void stream(struct prng *prng, const struct plan *plan, const char *name)
 {
@@ -97,7 +101,7 @@ static void draw_faults(struct plan *plan, const struct plan_options *options)
     struct prng prng;
     stream(&prng, plan, "faults");
     int percent = (int)prng_below(&prng, 60); /* some seeds have few kinds, some many */
-    for (int i = 0; i < PROCESS_FAULTS; i++) {
+    for (int i = 0; i < FAULT_CLIENT_LIMIT; i++) {
         const struct process_fault_kind *kind = &process_fault_kinds[i];
         bool drawn = (int)prng_below(&prng, 100) < percent;
         uint32_t rate = 1 + (uint32_t)prng_below(&prng, 2 * process_rates[i]);
@@ -117,6 +121,17 @@ static void draw_faults(struct plan *plan, const struct plan_options *options)
                       : 0;
         if (may == 2 || (may && drawn)) plan->world_rate[i] = rate;
     }
+    /* Limits and what breaks them come together; they have draws of their own, as they came later. */
+    stream(&prng, plan, "faults, limits");
+    bool drawn = prng_below(&prng, 100) < 50;
+    for (int i = FAULT_CLIENT_LIMIT; i <= FAULT_CLIENT_FLOOD; i++) {
+        uint32_t rate = 1 + (uint32_t)prng_below(&prng, 2 * process_rates[i]);
+        int may = allowed(options, process_fault_kinds[i].name, process_fault_kinds[i].group);
+        if (may == 2 || (may && drawn)) plan->process_rate[i] = rate;
+    }
+    if (plan->is_crowd && allowed(options, "process.reshard", "process") == 1 &&
+        !plan->process_rate[FAULT_RESHARD])
+        plan->process_rate[FAULT_RESHARD] = process_rates[FAULT_RESHARD];
     plan->workload.far_deadlines = goes_back(plan);
     /* Which of two equal commands was refused cannot be told when they may run in any order. */
     if (plan->relaxed) plan->process_rate[FAULT_ALLOCATION] = plan->process_rate[FAULT_MEMORY_EDGE] = 0;
@@ -131,10 +146,14 @@ static void draw_workload(struct plan *plan, const struct plan_options *options)
     struct workload *w = &plan->workload;
     w->seed = prng_next(&prng);
     w->families = 0;
-    for (uint32_t bit = 1; bit < FAMILY_ALL; bit <<= 1)
+    for (uint32_t bit = 1; bit < FAMILY_NODE; bit <<= 1)
         if (prng_below(&prng, 100) < 65) w->families |= bit;
     if (!(w->families & (FAMILY_STRING | FAMILY_HASH | FAMILY_LIST | FAMILY_SET | FAMILY_ZSET)))
         w->families |= FAMILY_STRING;
+    struct prng later; /* families that came later: the draws of the others stay as they were */
+    stream(&later, plan, "workload, connections");
+    if (prng_below(&later, 100) < 40) w->families |= FAMILY_NODE;
+    if (prng_below(&later, 100) < 40) w->families |= FAMILY_CONNECTION;
     if (options->families) w->families = options->families;
     if (w->families & (FAMILY_REGISTER | FAMILY_APPEND)) w->families &= ~(uint32_t)FAMILY_FLUSH;
     w->skew = options->skew ? (enum workload_skew)(options->skew - 1)
@@ -163,7 +182,16 @@ static void draw_shape(struct plan *plan, const struct plan_options *options)
         if (options->shards) plan->shards[i] = options->shards;
     }
     plan->clients = 1 + (int)prng_below(&prng, plan->nodes > 1 ? 5 : 10);
+    struct prng crowds;
+    stream(&crowds, plan, "shape, crowds");
+    if (prng_below(&crowds, 100) < 15 && plan->nodes == 1) {
+        plan->is_crowd = true;
+        plan->clients = 20 + (int)prng_below(&crowds, 40);
+        if (!options->families) plan->workload.families |= FAMILY_NODE;
+        plan->shards[0] = 1 + (int)prng_below(&crowds, 3);
+    }
     if (options->clients) plan->clients = options->clients;
+    if (options->shards) plan->shards[0] = options->shards;
     plan->duration_us = options->duration_us ? options->duration_us : 60 * SECOND_US;
     plan->commands = options->commands ? options->commands : 10000;
     plan->relaxed = prng_below(&prng, 5) == 0;

@@ -40,7 +40,9 @@ enum process_fault {
     FAULT_CLIENT_SLOW,    /* a client does not read for a while */
     FAULT_CLIENT_KILL,    /* CLIENT KILL */
     FAULT_CLIENT_PAUSE,   /* CLIENT PAUSE */
-    FAULT_CONFIG,         /* CONFIG SET of limits and modes */
+    FAULT_CONFIG,         /* CONFIG SET of modes */
+    FAULT_CLIENT_LIMIT,   /* CONFIG SET of what a client may take: maxclients, buffers, idle time; and back */
+    FAULT_CLIENT_FLOOD,   /* a client asks for much and does not read, or sends one very large command */
     PROCESS_FAULTS
 };
 struct process_fault_kind {
@@ -65,6 +67,7 @@ struct plan {
     uint64_t seed;
     int nodes, clients; /* clients per node */
     int shards[PLAN_NODES_MAX];
+    bool is_crowd; /* many clients on few shards, of one node */
     int64_t duration_us, commands;
     int64_t night_us; /* in the middle, nobody asks for anything for so long; 0: not in this seed */
     enum schedule_policy policy;

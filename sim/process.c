@@ -43,6 +43,31 @@ static void host_log(void *context, enum config_log level, const char *sentence)
           (int)level, sentence);
 }
 
+/* CONFIG SET has run on all shards, and nobody else asks them anything now: all have the same values. */
+static void check_config_set(struct process *process, const struct session *session,
+                             const struct command_context *ctx)
+{
+    struct node *node = process->node;
+    int shards = atomic_load(&node->shard_count);
+    for (int i = 0; i < shards; i++)
+        for (const struct session *s = node->shards[i]->sessions; s; s = s->all_next)
+            if (s->scatter && s != session) return;
+    for (int word = 2; word + 1 < ctx->argc; word += 2) {
+        struct config_text first = {0}, other = {0};
+        if (!config_get_one(&node->shards[0]->config, ctx->argv[word], &first)) continue;
+        for (int i = 1; i < shards; i++) {
+            config_get_one(&node->shards[i]->config, ctx->argv[word], &other);
+            if (strcmp(first.ptr, other.ptr) != 0)
+                run_fail(process->run, ORACLE_CONFIG, NULL,
+                         "node %d: after CONFIG SET shard 0 has %.*s at '%s', shard %d at '%s'",
+                         process->index, (int)ctx->argv[word].len, ctx->argv[word].ptr, first.ptr, i,
+                         other.ptr);
+            config_text_set(&other, SLICE(""));
+        }
+        config_text_set(&first, SLICE(""));
+    }
+}
+
 static void host_executed(void *context, const struct shard *shard, const struct session *session,
                           const struct command_context *ctx, size_t reply_start)
 {
@@ -68,6 +93,7 @@ static void host_executed(void *context, const struct shard *shard, const struct
                                                                (COMMAND_WRITE | COMMAND_MAY_REPLICATE),
                                                .now_ms = ctx->now_ms,
                                                .reply = reply});
+    if (ctx->command->handler == cmd_config_set && session->scatter) check_config_set(process, session, ctx);
 }
 
 static int db_of(const struct process *process, const struct record *record)
@@ -184,6 +210,7 @@ bool process_start(struct process *process, int shards)
     memset(process->free_at_us, 0, sizeof process->free_at_us);
     process->paused_until_us = 0;
     process->failing = NULL;
+    limits_begin(process);
     process->empty_bytes = partition_bytes(process);
     process->memory_faults |= run->plan.maxmemory > 0;
     for (int i = 0; i < SHARDS_MAX; i++) {
@@ -314,16 +341,23 @@ static void set_config(struct run *run, struct process *process)
         "CONFIG SET hz 1",
         "CONFIG SET hz 100",
         "CONFIG SET slowlog-log-slower-than 0",
-        "CONFIG SET timeout 0",
-        "CONFIG SET maxclients 200",
+        "CONFIG SET tcp-keepalive 100",
+        "CONFIG SET tcp-keepalive 300",
         "CONFIG SET lazyfree-lazy-user-del yes",
-        "CONFIG SET timeout 0",
+        "CONFIG SET lazyfree-lazy-user-del no",
         "DEBUG SET-ACTIVE-EXPIRE 0",
         "DEBUG SET-ACTIVE-EXPIRE 1",
         "MEMORY PURGE",
         "CONFIG SET latency-monitor-threshold 1",
     };
     tell_operator(run, FAULT_CONFIG, process, lines[prng_below(&run->faults, ARRAY_LEN(lines))]);
+}
+
+static void limit_clients(struct run *run, struct process *process)
+{
+    char line[128];
+    const char *said = limits_draw(run, process, line, sizeof line);
+    if (said) tell_operator(run, FAULT_CLIENT_LIMIT, process, said);
 }
 
 static void fire(struct run *run, enum process_fault fault)
@@ -365,12 +399,13 @@ static void fire(struct run *run, enum process_fault fault)
     }
     case FAULT_RESHARD:
         snprintf(line, sizeof line, "CONFIG SET shards %d",
-                 1 + (int)prng_below(&run->faults, PLAN_SHARDS_MAX));
+                 1 + (int)prng_below(&run->faults, run->plan.is_crowd ? 3 : PLAN_SHARDS_MAX));
         tell_operator(run, fault, process, line);
         break;
     case FAULT_ALLOCATION: make_allocation_fail(run, process); break;
     case FAULT_MEMORY_EDGE: set_memory_edge(run, process); break;
     case FAULT_CONFIG: set_config(run, process); break;
+    case FAULT_CLIENT_LIMIT: limit_clients(run, process); break;
     case FAULT_CLIENT_PAUSE:
         snprintf(line, sizeof line, "CLIENT PAUSE %d ", (int)prng_below(&run->faults, 1000));
         strcat(line, prng_below(&run->faults, 2) ? "ALL" : "WRITE");
@@ -378,6 +413,10 @@ static void fire(struct run *run, enum process_fault fault)
         break;
     case FAULT_CLIENT_KILL: {
         struct client *victim = any_client(run);
+        if (run->plan.process_rate[FAULT_RESHARD] && prng_below(&run->faults, 2)) {
+            ambush_lay(run, AMBUSH_KILL);
+            break;
+        }
         if (victim->process != process || !victim->link || victim->state != CLIENT_OPEN ||
             victim->is_operator)
             break;
@@ -387,15 +426,26 @@ static void fire(struct run *run, enum process_fault fault)
     }
     case FAULT_CLIENT_CUT:
     case FAULT_CLIENT_HOSTILE:
-    case FAULT_CLIENT_SLOW: {
+    case FAULT_CLIENT_SLOW:
+    case FAULT_CLIENT_FLOOD: {
         struct client *client = any_client(run);
+        bool may_hold = run->plan.workload.families & FAMILY_NODE || run->plan.relaxed;
+        if (fault == FAULT_CLIENT_CUT && may_hold && prng_below(&run->faults, 2)) {
+            ambush_lay(run, AMBUSH_CUT);
+            break;
+        }
         if (client->state != CLIENT_OPEN || !client->conn || client->is_operator || client->is_cut) break;
         fault_traced(run, fault, NULL, -1, client->index, 0);
         if (fault == FAULT_CLIENT_CUT) client_cut(client);
         if (fault == FAULT_CLIENT_HOSTILE) client_hostile(client);
+        if (fault == FAULT_CLIENT_FLOOD) {
+            bool query = prng_below(&run->faults, 4) == 0;
+            client_flood(client, query, now + draw_us(run, 8000000));
+        }
         if (fault == FAULT_CLIENT_SLOW) {
             client->slow_until_us = now + draw_us(run, 3000000);
             io_recv_pause(client->conn);
+            client->link->was_slow = true;
         }
         break;
     }
@@ -411,8 +461,11 @@ void process_faults(struct run *run)
         struct process *process = &run->processes[i];
         if (!process->up && process->restart_at_us <= now) process_start(process, process->next_shards);
         if (process->failing && process->failing_until_us <= now) heal_allocation(process);
+        if (run->plan.process_rate[FAULT_CLIENT_LIMIT]) limits_look(process);
     }
     if (run->healing || run->night) return;
+    for (enum ambush ambush = 0; ambush < AMBUSHES; ambush++)
+        if (run->ambush_until_us[ambush] > now) ambush_strike(run, ambush);
     for (int fault = 0; fault < PROCESS_FAULTS; fault++) {
         uint32_t rate = run->plan.process_rate[fault];
         if (!rate || fault == FAULT_MAIL_LATE) continue;
@@ -473,6 +526,25 @@ void process_check_counts(struct process *process)
                      " to %" PRIu64 " and %" PRIu64 ", %d s after the last command",
                      process->index, db, keys, timed, least, most, timed_wanted, 5);
     }
+}
+
+/* Each shard has a copy of the configuration; whoever sets what, they come to the same. */
+void process_check_config(struct process *process)
+{
+    static const struct slice all = SLICE("*");
+    struct config_matches first, other;
+    config_get(&process->node->shards[0]->config, &all, 1, &first);
+    for (int s = 1; s < SHARDS_MAX; s++) {
+        if (!process->running[s] || !process->node->shards[s]) continue;
+        config_get(&process->node->shards[s]->config, &all, 1, &other);
+        for (size_t i = 0; i < first.count && first.count == other.count; i++)
+            if (strcmp(first.items[i].value.ptr, other.items[i].value.ptr) != 0)
+                run_fail(process->run, ORACLE_CONFIG, NULL,
+                         "node %d: shard 0 has the directive %s at '%s', shard %d at '%s'", process->index,
+                         first.items[i].name.ptr, first.items[i].value.ptr, s, other.items[i].value.ptr);
+        config_matches_free(&other);
+    }
+    config_matches_free(&first);
 }
 
 void process_check_empty(struct process *process)

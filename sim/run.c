@@ -16,8 +16,8 @@
 #define IDLE_US   (5 * SECOND_US)
 #define STOP_US   (10 * SECOND_US)
 
-const char *const oracle_names[ORACLES] = {"model", "linear", "transactions", "order", "memory",
-                                           "wire",  "ttl",    "liveness",     "audit"};
+const char *const oracle_names[ORACLES] = {"model", "linear",   "transactions", "order",  "memory", "wire",
+                                           "ttl",   "liveness", "audit",        "limits", "config"};
 
 void run_fail(struct run *run, enum oracle oracle, const struct trace_place *place, const char *format, ...)
 {
@@ -133,10 +133,13 @@ static void night(struct run *run)
 {
     run->night = true;
     TRACE(run->trace, note, run_now_us(run) - run->start_us, -1, -1, -1, "night begins");
-    int64_t end = run_now_us(run) + run->plan.night_us;
+    int64_t begin = run_now_us(run), end = begin + run->plan.night_us;
+    while (goes_on(run) && run_now_us(run) < end && !limits_lift(run)) /* an idle client may stay */
+        for (int64_t next = run_now_us(run) + SECOND_US; goes_on(run) && run_now_us(run) < next;)
+            schedule_step(run, next);
     uint64_t before = run->result.turns;
     while (goes_on(run) && run_now_us(run) < end) schedule_step(run, end);
-    demand_idleness(run, before, run->plan.night_us);
+    demand_idleness(run, before, run_now_us(run) - begin);
     TRACE(run->trace, note, run_now_us(run) - run->start_us, -1, -1, -1, "night ends");
     memset(run->next_fault_us, 0, sizeof run->next_fault_us);
     run->night = false;
@@ -225,11 +228,20 @@ static void heal(struct run *run)
     process_faults_end(run);
     /* A connection that a fault has broken without telling is given up by its client. */
     int64_t grace = run_now_us(run) + 10 * SECOND_US;
-    while (goes_on(run) && run_now_us(run) < grace) schedule_step(run, grace);
+    for (int64_t next = run_now_us(run); goes_on(run) && run_now_us(run) < grace; next += SECOND_US) {
+        limits_lift(run);
+        while (goes_on(run) && run_now_us(run) < next) schedule_step(run, next);
+    }
     for (int i = 0; i < run->client_count; i++) {
         struct client *client = &run->clients[i];
         bool broken =
             run->plan.world_rate[IO_SIM_NET_HALF_OPEN] && client->link && link_outstanding(client->link);
+        if (client->state == CLIENT_OPEN && client->link && client->link->quits &&
+            !client_may_be_broken(client)) {
+            run_fail(run, ORACLE_LIVENESS, NULL, "client %d has sent QUIT, but its connection is still open",
+                     client->index);
+            return;
+        }
         if (client->state == CLIENT_OPEN && (broken || client->finished || client->is_cut))
             client_cut(client);
     }
@@ -254,6 +266,7 @@ static void empty(struct run *run)
     for (int i = 0; i < run->plan.nodes && goes_on(run); i++) {
         process_check_memory(&run->processes[i]);
         process_check_counts(&run->processes[i]);
+        process_check_config(&run->processes[i]);
     }
     if (goes_on(run)) tell_all(run, "FLUSHALL");
     int64_t end = run_now_us(run) + IDLE_US;

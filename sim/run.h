@@ -12,6 +12,7 @@
 #include <stdio.h>
 
 #include "config/config.h"
+#include "sim/limits.h"
 #include "sim/plan.h"
 #include "sim/trace.h"
 
@@ -39,6 +40,8 @@ enum oracle {
     ORACLE_TTL,          /* 9: nothing expires early, nothing due is seen or kept */
     ORACLE_LIVENESS,     /* 12 */
     ORACLE_AUDIT,        /* at the end contents equal the model's */
+    ORACLE_LIMITS,       /* clients are refused and closed by limits as they are set, and not otherwise */
+    ORACLE_CONFIG,       /* shards agree on the configuration */
     ORACLES
 };
 extern const char *const oracle_names[ORACLES];
@@ -81,6 +84,7 @@ struct process {
     bool memory_faults;            /* an allocation may have failed */
     struct partition *failing;     /* its slab fails, until */
     int64_t failing_until_us;
+    struct limits limits;
 };
 
 bool process_start(struct process *process, int shards);
@@ -92,6 +96,7 @@ void process_faults(struct run *run);      /* lets those happen that are due */
 void process_faults_end(struct run *run);  /* heals everything */
 void process_check_memory(struct process *process);
 void process_check_counts(struct process *process); /* nothing dead is left, and the counts are right */
+void process_check_config(struct process *process); /* all shards have the same one */
 void process_check_empty(struct process *process);  /* after FLUSHALL: nothing is accounted any more */
 int process_shards(const struct process *process);
 
@@ -141,14 +146,23 @@ struct link {
     uint64_t session_id; /* 0: not seen yet */
     struct op **ops;
     size_t count, capacity;
-    size_t next_execute, next_answer; /* ops before them can no longer run, are answered */
+    size_t next_execute, next_answer; /* ops before them can no longer run, are answered or will not be */
+    size_t answered_end;              /* behind the last one that was answered */
     size_t read_end;                  /* behind the last read that has run */
     size_t transaction;               /* index of the next queued op that EXEC runs */
     struct link_selected *selected;   /* what SELECT and RESET have chosen, in the order of their ops */
     size_t selected_count;
     struct link_watch *watches;
     size_t watch_count;
-    bool closed; /* at the client */
+    bool closed;                /* at the client */
+    bool reply_off, reply_skip; /* CLIENT REPLY, as it stands at next_answer */
+    bool is_monitor, has_monitored;
+    bool quits;                             /* has sent QUIT */
+    bool refused;                           /* was told that there are too many */
+    uint64_t written_bytes, received_bytes; /* replies of its commands; what the client got */
+    int64_t last_executed_us;
+    bool was_slow;         /* did not read for a while */
+    int64_t last_heard_us; /* the server has surely heard of it then: when what was answered last was sent */
 };
 
 struct link *link_create(struct run *run, struct process *process, int client);
@@ -194,7 +208,7 @@ struct client {
     struct io_conn *conn;
     struct link *link;
     enum client_state state;
-    int64_t act_at_us, slow_until_us, connecting_since_us;
+    int64_t act_at_us, slow_until_us, connecting_since_us, silent_until_us;
     struct prng prng;
     uint64_t unit_number;
     struct unit unit;
@@ -202,18 +216,28 @@ struct client {
     size_t out_len, out_capacity, sending_len, sending_capacity;
     bool is_sending, is_cut;
     char *in;
-    size_t in_len, in_capacity;
+    size_t in_len, in_capacity, in_seen;
     bool finished; /* sends no more */
 };
 
 bool client_init(struct client *client, struct run *run, int index, struct process *process);
 void client_turn(struct client *client);
 void client_free(struct client *client);
-void client_cut(struct client *client);     /* closes now, whatever is under way */
+void client_cut(struct client *client); /* closes now, whatever is under way */
+/* Asks for much and reads nothing until then; or (a query) sends one very large command. */
+void client_flood(struct client *client, bool query, int64_t until_us);
 void client_hostile(struct client *client); /* sends what is no command, and expects to be closed */
 /* One command from outside the workload. False: not connected. */
 bool client_say(struct client *client, const char *line);
+/* Do faults of this seed break connections without anybody's fault? */
+bool client_may_be_broken(const struct client *client);
 void client_send(struct client *client, const struct slice *argv, int argc);
+
+/* ---- ambushes: faults that wait for a session to be in a delicate state ---- */
+
+enum ambush { AMBUSH_CUT, AMBUSH_KILL, AMBUSHES };
+void ambush_lay(struct run *run, enum ambush ambush);
+bool ambush_strike(struct run *run, enum ambush ambush); /* if there is such a session now */
 
 /* ---- the run ---- */
 
@@ -261,6 +285,7 @@ struct run {
     bool healing;           /* no new faults, no new commands */
     uint32_t turn_executed; /* commands run in this turn */
     int64_t next_fault_us[PROCESS_FAULTS];
+    int64_t ambush_until_us[AMBUSHES];
     int burst_left, burst_process, burst_shard, round_robin;
     int starved_process, starved_shard;
     int64_t change_points[3];

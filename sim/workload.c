@@ -330,6 +330,11 @@ static void draw_append(struct draw *d)
     int count = 1 + (int)below(d, 4);
     for (int i = 0; i < count; i++) {
         begin_command(d);
+        if (d->workload->families & FAMILY_NODE && chance(d, 15)) { /* EXEC waits for other shards here */
+            put_text(d, "INFO");
+            put_text(d, "keyspace");
+            continue;
+        }
         bool read = chance(d, 50);
         put_text(d, read ? "LRANGE" : "RPUSH");
         put_f(d, "append:%d", (int)below(d, 5));
@@ -367,6 +372,69 @@ static void draw_transaction(struct draw *d, uint32_t families)
     put_text(d, chance(d, 92) ? "EXEC" : "DISCARD");
 }
 
+/* ---- units that change how a connection is served ---- */
+
+static void put_line(struct draw *d, const char *line)
+{
+    begin_command(d);
+    expand(d, line, line + strlen(line));
+}
+
+static void draw_commands(struct draw *d, uint32_t families, int count)
+{
+    for (int i = 0; i < count; i++) {
+        begin_command(d);
+        draw_command(d, families);
+    }
+}
+
+/* Each leaves the connection as it was, and ends with a command that is answered. */
+static void draw_connection(struct draw *d, uint32_t families)
+{
+    int count = 1 + (int)below(d, 4);
+    switch (below(d, 9)) {
+    case 0:
+    case 1:
+        put_line(d, "CLIENT REPLY SKIP");
+        draw_commands(d, families, 1);
+        put_line(d, "PING");
+        break;
+    case 2:
+    case 3:
+        put_line(d, "CLIENT REPLY OFF");
+        draw_commands(d, families, count);
+        put_line(d, "[ ( RESET | HELLO ( 2 | 3 ) | NOSUCHCOMMAND | CLIENT REPLY SKIP ) ]");
+        if (d->command->argc == 0) put_text(d, "PING");
+        draw_commands(d, families, 1);
+        put_line(d, "CLIENT REPLY ON");
+        break;
+    case 4:
+        d->unit->is_transaction = true;
+        put_line(d, chance(d, 50) ? "CLIENT REPLY SKIP" : "CLIENT REPLY OFF");
+        put_line(d, "MULTI");
+        draw_commands(d, families & ~(uint32_t)FAMILY_SERVER, count);
+        if (chance(d, 50)) put_line(d, "INFO keyspace");
+        put_line(d, "EXEC");
+        put_line(d, "CLIENT REPLY ON");
+        break;
+    case 5:
+        put_line(d, "MONITOR");
+        draw_commands(d, families, count);
+        put_line(d, "RESET");
+        break;
+    case 6: put_line(d, chance(d, 25) ? "QUIT" : "PING"); break;
+    case 7:
+        put_line(d, "CLIENT ( NO-EVICT | NO-TOUCH ) ( ON | OFF | MAYBE )");
+        draw_commands(d, families, count);
+        break;
+    default:
+        put_line(d, "HELLO 3 [ SETNAME $f ]");
+        draw_commands(d, families, count);
+        put_line(d, "HELLO ( 2 | 3 | 4 )");
+        draw_commands(d, families, 1);
+    }
+}
+
 void workload_draw(struct workload *workload, int client, uint64_t number, int64_t now_ms, struct unit *unit)
 {
     struct draw d = {.workload = workload, .unit = unit, .now_ms = now_ms, .client = client};
@@ -375,12 +443,15 @@ void workload_draw(struct workload *workload, int client, uint64_t number, int64
     unit->len = 0;
     unit->is_transaction = false;
     unit->family = 0;
-    uint32_t plain = workload->families & ~(uint32_t)(FAMILY_REGISTER | FAMILY_APPEND);
+    uint32_t plain = workload->families & ~(uint32_t)(FAMILY_REGISTER | FAMILY_APPEND | FAMILY_CONNECTION);
+    bool is_served_otherwise = workload->families & FAMILY_CONNECTION;
     uint32_t kind = (uint32_t)below(&d, 100);
     if (workload->families & FAMILY_REGISTER && (kind < 12 || !plain)) {
         draw_register(&d);
     } else if (workload->families & FAMILY_APPEND && (kind < 18 || !plain)) {
         draw_append(&d);
+    } else if (is_served_otherwise && chance(&d, 6)) {
+        draw_connection(&d, plain);
     } else if (chance(&d, workload->transaction_percent)) {
         draw_transaction(&d, plain & ~(uint32_t)FAMILY_SERVER);
     } else {

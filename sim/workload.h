@@ -26,8 +26,11 @@ enum workload_family {
     FAMILY_FLUSH = 1 << 10, /* FLUSHDB, FLUSHALL, SWAPDB */
     FAMILY_REGISTER = 1 << 11 /* GET, SET, INCR … on keys of their own: for the linearizability checker */,
     FAMILY_APPEND =
-        1 << 12, /* transactions of RPUSH and LRANGE on lists of their own: for the cycle checker */
-    FAMILY_ALL = (1 << 13) - 1
+        1 << 12,           /* transactions of RPUSH and LRANGE on lists of their own: for the cycle checker */
+    FAMILY_NODE = 1 << 13, /* asks or tells every shard: INFO, CONFIG SET, CLIENT LIST …, also inside MULTI */
+    FAMILY_CONNECTION =
+        1 << 14, /* changes how the connection is served: CLIENT REPLY, MONITOR, HELLO, QUIT … */
+    FAMILY_ALL = (1 << 15) - 1
 };
 extern const char *const workload_family_names[]; /* in the order of the bits; NULL at the end */
 

@@ -12,9 +12,9 @@
 #include "base/check.h"
 #include "sim/workload.h"
 
-const char *const workload_family_names[] = {"string", "bit",      "key",    "hash",   "list",
-                                             "set",    "zset",     "stream", "expire", "server",
-                                             "flush",  "register", "append", NULL};
+const char *const workload_family_names[] = {"string", "bit",    "key",        "hash",   "list",  "set",
+                                             "zset",   "stream", "expire",     "server", "flush", "register",
+                                             "append", "node",   "connection", NULL};
 
 const struct workload_template workload_templates[] = {
     {FAMILY_STRING, 6, "GET $s"},
@@ -226,6 +226,19 @@ const struct workload_template workload_templates[] = {
     {FAMILY_SERVER, 1, "( ROLE | LASTSAVE | LOLWUT | SLOWLOG RESET | CLUSTER INFO )"},
     {FAMILY_SERVER, 1, "NOSUCHCOMMAND $v"},
     {FAMILY_SERVER, 1, "GET"},
+
+    {FAMILY_NODE, 4, "INFO [ ( server | clients | memory | stats | keyspace | everything | none ) ]"},
+    {FAMILY_NODE, 2, "CLIENT LIST [ ( TYPE normal | TYPE none | ID $u $u ) ]"},
+    {FAMILY_NODE, 3, "CONFIG SET ( slowlog-max-len | latency-monitor-threshold | hz ) $u"},
+    {FAMILY_NODE, 2, "CONFIG SET slowlog-max-len $u slowlog-log-slower-than $u"},
+    {FAMILY_NODE, 1, "CONFIG SET ( hz none | none 1 | hz )"},
+    {FAMILY_NODE, 1, "CONFIG GET ( slow* | hz )"},
+    {FAMILY_NODE, 1, "CONFIG RESETSTAT"},
+    {FAMILY_NODE, 1, "SLOWLOG ( GET $u | LEN | RESET )"},
+    {FAMILY_NODE, 1, "LATENCY ( LATEST | RESET | HISTORY command | HISTOGRAM get set )"},
+    {FAMILY_NODE, 1, "MEMORY ( STATS | DOCTOR | MALLOC-STATS | PURGE )"},
+    {FAMILY_NODE, 1, "CLIENT KILL ( ID 999999999 | ID x | 1.2.3.4:5 )"},
+    {FAMILY_NODE, 1, "DBSIZE"},
 
     {FAMILY_FLUSH, 2, "FLUSHDB [ ( ASYNC | SYNC ) ]"},
     {FAMILY_FLUSH, 1, "FLUSHALL [ ( ASYNC | SYNC ) ]"},

@@ -1,0 +1,89 @@
+/* Ambushes: faults that wait for a session to be in a delicate state. By chance alone they would strike there
+ * once in thousands of runs: the states last for microseconds.
+ *
+ * A cut waits for a client whose EXEC waits for other shards, or who holds or gathers partitions while
+ * commands of its own are under way (pipeline-order relaxed); the other shards then take their time, so that
+ * the end of the connection comes first. A kill waits for a session that is on its way to another shard. */
+#include "sim/run.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "session/session.h"
+#include "shard/internal.h"
+
+#define AMBUSH_US 500000 /* so long it is laid */
+#define HOLD_US   50000  /* so long the other shards stand still */
+
+void ambush_lay(struct run *run, enum ambush ambush)
+{
+    run->ambush_until_us[ambush] = run_now_us(run) + AMBUSH_US;
+}
+
+static bool is_delicate(const struct session *s, enum ambush ambush)
+{
+    if (s->flags & SESSION_CLOSING) return false;
+    if (ambush == AMBUSH_KILL) return s->moving_socket != IO_SOCKET_NONE;
+    return s->multi.running || (s->borrow && s->inflight);
+}
+
+static const struct session *find(struct process *process, enum ambush ambush)
+{
+    for (int i = 0; i < SHARDS_MAX; i++) {
+        const struct shard *shard = process->running[i] ? process->node->shards[i] : NULL;
+        for (const struct session *s = shard ? shard->sessions : NULL; s; s = s->all_next)
+            if (is_delicate(s, ambush)) return s;
+    }
+    return NULL;
+}
+
+static struct client *client_of(struct run *run, const struct process *process, const struct session *session)
+{
+    for (int i = 0; i < run->client_count; i++) {
+        struct client *client = &run->clients[i];
+        if (client->process == process && client->state == CLIENT_OPEN && !client->is_operator &&
+            !client->is_cut && client->conn && strcmp(client->link->address, session->address) == 0)
+            return client;
+    }
+    return NULL;
+}
+
+static bool kill(struct run *run, struct process *process, struct client *victim, uint16_t moving_to)
+{
+    char line[IO_ADDRESS_MAX + 32];
+    snprintf(line, sizeof line, "CLIENT KILL %s", victim->link->address);
+    for (int i = 0; i < run->client_count; i++) { /* the operator waits for the reshard */
+        struct client *client = &run->clients[i];
+        if (client == victim || client->process != process || client->finished || client->is_cut ||
+            !client_say(client, line))
+            continue;
+        process->starved_until_us[moving_to] = run_now_us(run) + HOLD_US;
+        victim->is_cut = true;
+        return true;
+    }
+    return false;
+}
+
+bool ambush_strike(struct run *run, enum ambush ambush)
+{
+    for (int p = 0; p < run->plan.nodes; p++) {
+        struct process *process = &run->processes[p];
+        const struct session *session = process->up ? find(process, ambush) : NULL;
+        struct client *client = session ? client_of(run, process, session) : NULL;
+        if (!client) continue;
+        if (ambush == AMBUSH_KILL && !kill(run, process, client, session->moving_to)) continue;
+        if (ambush == AMBUSH_CUT) {
+            for (int s = 0; s < SHARDS_MAX; s++)
+                if (s != session->shard->index) process->starved_until_us[s] = run_now_us(run) + HOLD_US;
+            client_cut(client);
+        }
+        run->ambush_until_us[ambush] = 0;
+        enum process_fault fault = ambush == AMBUSH_KILL ? FAULT_CLIENT_KILL : FAULT_CLIENT_CUT;
+        run->result.process_fired[fault]++;
+        io_sim_trace_note(run->world, (uint64_t)fault);
+        TRACE(run->trace, fault, run_now_us(run) - run->start_us, process_fault_kinds[fault].name,
+              process->index, -1, client->index, 0, "ambush");
+        return true;
+    }
+    return false;
+}
