@@ -254,6 +254,8 @@ static void connected(struct client *client)
     TRACE(run->trace, connect, now_us(client) - run->start_us, client->index, client->process->index, "");
     if (run->plan.resp3_percent > (int)prng_below(&client->prng, 100)) client_say(client, "HELLO 3");
     client->act_at_us = now_us(client);
+    if (client->was_limited) think(client); /* or it might do the same again at once, for ever */
+    client->was_limited = false;
 }
 
 /* ---- receiving ---- */
@@ -318,6 +320,7 @@ static void ended(struct client *client, int64_t result)
 {
     struct run *run = client->run;
     if (!client->conn) return;
+    if (client->link) client->was_limited = limits_may_close(client);
     if (client->link && !may_be_closed(client)) {
         struct trace_place place = {.client = client->index, .node = client->process->index, .shard = -1};
         run_fail(run, ORACLE_WIRE, &place, "the server closed the connection of client %d (%s)",
@@ -366,7 +369,10 @@ void client_turn(struct client *client)
         client->slow_until_us = 0;
         if (client->conn && client->state == CLIENT_OPEN) io_recv_resume(client->conn);
     }
-    if (now < client->act_at_us) return;
+    if (now < client->act_at_us) {
+        if (client->act_at_us < until) io_wake(client->io); /* sooner than it has asked for */
+        return;
+    }
     client->act_at_us = now + 1000000;
     if (client->state == CLIENT_AWAY) {
         connect(client);

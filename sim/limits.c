@@ -133,7 +133,8 @@ static void look_at_session(struct process *process, const struct session *s)
         (is_true && shard->now_us - s->over_soft_limit_since_us > output->soft_s * SECOND_US + LATE_US);
     if (persists(is_soft && soft_long, &known->soft_cron, crons))
         complain(process, s, "is kept beyond the soft output limit of", (int64_t)output->soft_bytes);
-    bool is_idle = config->timeout_s && !s->block && !(s->flags & SESSION_MONITOR) && is_true &&
+    bool is_idle = config->timeout_s && !s->block && !s->inflight && !(s->flags & SESSION_READY) &&
+                   !(s->flags & SESSION_MONITOR) && is_true &&
                    shard->now_us - s->last_active_us > config->timeout_s * SECOND_US + LATE_US;
     if (persists(is_idle, &known->idle_cron, crons))
         complain(process, s, "is kept though it is idle for longer than", config->timeout_s);
@@ -210,6 +211,14 @@ static uint64_t unanswered_bytes(const struct link *link)
     return sum;
 }
 
+/* Commands that came long ago and have not run yet: the client is anything but idle. */
+static bool is_owed(const struct link *link, int64_t now_us)
+{
+    for (size_t i = link->next_answer; i < link->count; i++)
+        if (!link->ops[i]->executed && link->ops[i]->sent_us < now_us - SECOND_US) return true;
+    return false;
+}
+
 bool limits_may_close(const struct client *client)
 {
     const struct link *link = client->link;
@@ -218,6 +227,8 @@ bool limits_may_close(const struct client *client)
     look_at_configs(process, run_now_us(client->run));
     int64_t held = (int64_t)link->written_bytes - (int64_t)link->received_bytes +
                    300 * (int64_t)link_outstanding(link) + NETWORK_MAX;
+    /* The refusal is lost when the server closes before it has read what the client has sent already. */
+    if (is_recent(process, LIMIT_CLIENTS) && !link->session_id && !link->received_bytes) return true;
     if (is_recent(process, LIMIT_OUTPUT) && (link->has_monitored || held > limits->least[LIMIT_OUTPUT]))
         return true;
     if (is_recent(process, LIMIT_QUERY) &&
@@ -228,8 +239,12 @@ bool limits_may_close(const struct client *client)
     if (!link->was_slow && held < 2 * NETWORK_MAX && link->last_executed_us > link->last_heard_us &&
         !client->run->plan.world_rate[IO_SIM_NET_SLOW_READER])
         idle_us = run_now_us(client->run) - link->last_executed_us;
-    return is_recent(process, LIMIT_IDLE) &&
-           (!clock_is_true(&client->run->plan) || idle_us >= limits->least[LIMIT_IDLE] * SECOND_US);
+    if (!is_recent(process, LIMIT_IDLE)) return false;
+    if (!clock_is_true(&client->run->plan)) return true;
+    if (!link->was_slow && !client->run->plan.world_rate[IO_SIM_NET_SLOW_READER] &&
+        is_owed(link, run_now_us(client->run)))
+        return false;
+    return idle_us >= limits->least[LIMIT_IDLE] * SECOND_US;
 }
 
 void limits_executed(struct process *process, const struct link *link, const struct op *op,

@@ -49,8 +49,9 @@ static void check_config_set(struct process *process, const struct session *sess
 {
     struct node *node = process->node;
     int shards = atomic_load(&node->shard_count);
-    for (int i = 0; i < shards; i++)
-        for (const struct session *s = node->shards[i]->sessions; s; s = s->all_next)
+    for (int i = 0; i < SHARDS_MAX; i++) /* also those that leave */
+        for (const struct session *s = process->running[i] ? node->shards[i]->sessions : NULL; s;
+             s = s->all_next)
             if (s->scatter && s != session) return;
     for (int word = 2; word + 1 < ctx->argc; word += 2) {
         struct config_text first = {0}, other = {0};
@@ -387,6 +388,10 @@ static void fire(struct run *run, enum process_fault fault)
         fault_traced(run, fault, process, shard, -1, process->slow_until_us[shard] - now);
         break;
     case FAULT_STARVE:
+        if (run->plan.workload.families & FAMILY_NODE && prng_below(&run->faults, 2)) {
+            ambush_lay(run, AMBUSH_HOLD);
+            break;
+        }
         process->starved_until_us[shard] = now + draw_us(run, 1000000);
         fault_traced(run, fault, process, shard, -1, process->starved_until_us[shard] - now);
         break;
@@ -407,7 +412,8 @@ static void fire(struct run *run, enum process_fault fault)
     case FAULT_CONFIG: set_config(run, process); break;
     case FAULT_CLIENT_LIMIT: limit_clients(run, process); break;
     case FAULT_CLIENT_PAUSE:
-        snprintf(line, sizeof line, "CLIENT PAUSE %d ", (int)prng_below(&run->faults, 1000));
+        snprintf(line, sizeof line, "CLIENT PAUSE %d ",
+                 (int)prng_below(&run->faults, run->plan.process_rate[FAULT_CLIENT_LIMIT] ? 4000 : 1000));
         strcat(line, prng_below(&run->faults, 2) ? "ALL" : "WRITE");
         tell_operator(run, fault, process, line);
         break;

@@ -191,12 +191,25 @@ static void settle(struct run *run, const char *what)
 {
     int64_t end = run_now_us(run) + HEAL_US;
     const struct client *who = NULL;
-    while (goes_on(run) && (unanswered(run, &who) || !all_connected(run)) && run_now_us(run) < end)
-        schedule_step(run, end);
+    int64_t next = run_now_us(run);
+    while (goes_on(run) && (unanswered(run, &who) || !all_connected(run)) && run_now_us(run) < end) {
+        if (run_now_us(run) >= next) {
+            limits_lift(run); /* who says so may have had to wait */
+            next += SECOND_US;
+        }
+        schedule_step(run, next < end ? next : end);
+    }
     size_t left = unanswered(run, &who);
     if (!goes_on(run) || (!left && all_connected(run))) return;
-    char text[300] = "a client cannot connect";
+    char text[300] = "";
     struct trace_place place = {.client = -1, .node = -1, .shard = -1};
+    for (int i = 0; i < run->client_count && !left; i++) {
+        const struct client *client = &run->clients[i];
+        static const char *const states[] = {"is away", "is connecting", "is to be closed"};
+        if (client->state != CLIENT_OPEN || client->is_cut)
+            snprintf(text, sizeof text, "client %d is not connected: it %s", client->index,
+                     states[client->state]);
+    }
     if (left) {
         const struct op *op = who->link->ops[who->link->next_answer];
         int n = snprintf(

@@ -215,6 +215,7 @@ struct client {
     char *out, *sending; /* what is to be sent, what is being sent */
     size_t out_len, out_capacity, sending_len, sending_capacity;
     bool is_sending, is_cut;
+    bool was_limited; /* its last connection was perhaps closed by a limit */
     char *in;
     size_t in_len, in_capacity, in_seen;
     bool finished; /* sends no more */
@@ -235,7 +236,7 @@ void client_send(struct client *client, const struct slice *argv, int argc);
 
 /* ---- ambushes: faults that wait for a session to be in a delicate state ---- */
 
-enum ambush { AMBUSH_CUT, AMBUSH_KILL, AMBUSHES };
+enum ambush { AMBUSH_CUT, AMBUSH_KILL, AMBUSH_HOLD, AMBUSHES };
 void ambush_lay(struct run *run, enum ambush ambush);
 bool ambush_strike(struct run *run, enum ambush ambush); /* if there is such a session now */
 

@@ -144,7 +144,7 @@ static bool parse_deadline(struct command_context *ctx, const struct options *op
 static int store_value(struct command_context *ctx, struct entry *entry, struct slice value,
                        int64_t deadline_ms)
 {
-    if (UNLIKELY(deadline_ms != ITEM_NO_DEADLINE && deadline_ms <= ctx->now_ms)) {
+    if (UNLIKELY(deadline_ms != ITEM_NO_DEADLINE && deadline_ms < ctx->now_ms)) {
         mutate_key_touch(entry);
         return entry->item ? mutate_key_delete(entry, RECORD_DELETED) : VALUE_OK;
     }

@@ -485,6 +485,13 @@ void clients_move(struct shard *shard, uint16_t target, uint32_t count)
 
 /* ---- periodic ---- */
 
+/* Has nothing under way: also not what has waited and is about to run (after CLIENT PAUSE). */
+static bool is_idle(const struct session *s)
+{
+    bool is_due = s->flags & SESSION_READY || s->inflight;
+    return !s->block && !(s->flags & SESSION_MONITOR) && (!is_due || MUTANT(idle_though_answered));
+}
+
 void clients_cron(struct shard *shard)
 {
     int64_t timeout_us = shard->config.timeout_s * 1000000;
@@ -500,8 +507,7 @@ void clients_cron(struct shard *shard)
             continue;
         }
         if (s->flags & SESSION_MOVING) clients_detach_if_quiet(shard, s);
-        if (timeout_us && !s->block && !(s->flags & SESSION_MONITOR) &&
-            shard->now_us - s->last_active_us > timeout_us)
+        if (timeout_us && is_idle(s) && shard->now_us - s->last_active_us > timeout_us)
             clients_close(shard, s);
         else if (!(s->flags & SESSION_CLOSING) && !MUTANT(soft_limit_idle))
             enforce_output_limit(shard, s);
