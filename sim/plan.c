@@ -184,9 +184,9 @@ static void draw_shape(struct plan *plan, const struct plan_options *options)
     plan->clients = 1 + (int)prng_below(&prng, plan->nodes > 1 ? 5 : 10);
     struct prng crowds;
     stream(&crowds, plan, "shape, crowds");
-    if (prng_below(&crowds, 100) < 15 && plan->nodes == 1) {
+    if (prng_below(&crowds, 100) < 10 && plan->nodes == 1) {
         plan->is_crowd = true;
-        plan->clients = 20 + (int)prng_below(&crowds, 40);
+        plan->clients = 20 + (int)prng_below(&crowds, 30);
         if (!options->families) plan->workload.families |= FAMILY_NODE;
         plan->shards[0] = 1 + (int)prng_below(&crowds, 3);
     }

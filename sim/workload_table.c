@@ -233,7 +233,6 @@ const struct workload_template workload_templates[] = {
     {FAMILY_NODE, 2, "CONFIG SET slowlog-max-len $u slowlog-log-slower-than $u"},
     {FAMILY_NODE, 1, "CONFIG SET ( hz none | none 1 | hz )"},
     {FAMILY_NODE, 1, "CONFIG GET ( slow* | hz )"},
-    {FAMILY_NODE, 1, "CONFIG RESETSTAT"},
     {FAMILY_NODE, 1, "SLOWLOG ( GET $u | LEN | RESET )"},
     {FAMILY_NODE, 1, "LATENCY ( LATEST | RESET | HISTORY command | HISTOGRAM get set )"},
     {FAMILY_NODE, 1, "MEMORY ( STATS | DOCTOR | MALLOC-STATS | PURGE )"},
