@@ -277,18 +277,19 @@ static void watch_keys(struct link *link, const struct op *op, const struct exec
         CHECK(watch->key);
         memcpy(watch->key, x->argv[i].ptr, watch->len);
         watch->token = watch_token_of(link, watch, x->now_ms);
+        watch->is_unsure = model_watch_unsure(link->process->model, x->db, x->argv[i], x->now_ms);
     }
 }
 
 /* For the transaction that the op belongs to: WATCHes count from the end of the one before it, also when that
  * was refused. */
-static bool watched_changed(const struct link *link, const struct op *op, int64_t now_ms)
+static bool watched_changed(const struct link *link, const struct op *op, int64_t now_ms, bool surely)
 {
     size_t begin = op->index;
     while (begin > 0 && link->ops[begin - 1]->kind != OP_EXEC && link->ops[begin - 1]->kind != OP_DISCARD)
         begin--;
     for (size_t i = 0; i < link->watch_count; i++) {
-        if (link->watches[i].index < begin) continue;
+        if (link->watches[i].index < begin || (surely && link->watches[i].is_unsure)) continue;
         if (watch_token_of(link, &link->watches[i], now_ms) != link->watches[i].token) return true;
     }
     return false;
@@ -307,7 +308,7 @@ static void judge_exec(struct run *run, struct link *link, struct op *exec, cons
         if (ran)
             complain(run, ORACLE_TRANSACTIONS, link, exec,
                      "EXEC answered null, but some of its commands ran");
-        if (!watched_changed(link, exec, now_ms))
+        if (!watched_changed(link, exec, now_ms, false))
             complain(run, ORACLE_TRANSACTIONS, link, exec,
                      "EXEC answered null, but no watched key has changed");
     } else if (value_is_error(reply)) {
@@ -415,7 +416,7 @@ void link_executed(struct process *process, const struct execution *x)
     if (op->kind == OP_EXEC) {
         judge_exec(run, link, op, parsed.value, x->now_ms);
     } else {
-        if (x->in_multi && link->watch_count && watched_changed(link, op, x->now_ms) &&
+        if (x->in_multi && link->watch_count && watched_changed(link, op, x->now_ms, true) &&
             (link->transaction < 2 || link->ops[link->transaction - 2]->kind != OP_QUEUED))
             complain(run, ORACLE_TRANSACTIONS, link, op, "EXEC ran although a watched key has changed");
         judge_reply(run, link, op, x, parsed.value);

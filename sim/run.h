@@ -130,6 +130,7 @@ struct link_watch {
     int db;
     size_t index; /* of the WATCH in the link's ops */
     uint64_t token;
+    bool is_unsure; /* a hash with dead fields: the first command of EXEC itself may remove them */
 };
 
 struct link_selected {

