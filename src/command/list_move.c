@@ -32,8 +32,10 @@ static int rotate(struct command_context *ctx, struct entry *list, enum list_end
     if (copy == NULL) return VALUE_NO_MEMORY;
     if (element.len > 0) memcpy(copy, element.ptr, element.len);
     element.ptr = copy;
+    bool is_quicklist = list_is_quicklist(&list->value);
     int done = mutate_list_push(list, to, &element, 1);
     if (done == VALUE_OK) {
+        list_encoding_restore(&list->value, is_quicklist); /* it counted the element twice */
         mutate_list_remove(list, end_index(list, from), 1);
         reply_bulk_slice(ctx->reply, element);
     }

@@ -57,12 +57,12 @@ void session_unwatch(struct session *s, struct partition *const *partitions)
         watch_remove(&partitions[w->partition]->watches, w->name, w->hash, w->db);
         free((char *)(uintptr_t)w->name.ptr);
     }
-    s->watch_count = 0;
+    s->watch_count = s->watch_void = 0;
 }
 
 bool session_watch_is_dirty(const struct session *s, struct partition *const *partitions)
 {
-    for (uint32_t i = 0; i < s->watch_count; i++) {
+    for (uint32_t i = s->watch_void; i < s->watch_count; i++) {
         const struct session_watch *w = &s->watches[i];
         struct partition *partition = partitions[w->partition];
         if (watch_token(partition->watches, w->name, w->hash, w->db) != w->token) return true;
@@ -78,7 +78,7 @@ bool session_watch_is_dirty(const struct session *s, struct partition *const *pa
 
 static bool is_watched(const struct session *s, const struct key *key)
 {
-    for (uint32_t i = 0; i < s->watch_count; i++)
+    for (uint32_t i = s->watch_void; i < s->watch_count; i++)
         if (s->watches[i].db == key->db && slice_equal(s->watches[i].name, key->name)) return true;
     return false;
 }

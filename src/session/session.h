@@ -128,6 +128,7 @@ struct session {
     struct session_multi multi;
     struct session_watch *watches;
     uint32_t watch_count, watch_capacity;
+    uint32_t watch_void; /* the first so many count no more: given up, when their partitions are held again */
     /* identity and statistics */
     /* on its way to another shard */
     io_socket moving_socket; /* IO_SOCKET_NONE unless it is detached already */

@@ -85,6 +85,7 @@ static void count(struct shard *shard, int change, uint32_t ended)
 
 static void link_session(struct shard *shard, struct session *s)
 {
+    stop_not_yet(shard);
     s->shard = shard;
     s->all_previous = NULL;
     s->all_next = shard->sessions;

@@ -159,8 +159,8 @@ static void refuse(struct shard *shard, struct session *session, const char *err
     if (session->in_multi && !MUTANT(multi_error_runs)) session->multi.dirty = true;
 }
 
-/* A refused EXEC ends its transaction. Its watches stay until the next one or UNWATCH: giving them up needs
- * their partitions. */
+/* A refused EXEC ends its transaction and its watches. They are given up at the next EXEC, DISCARD or
+ * UNWATCH, since that needs their partitions; until then they are void. */
 static void refuse_exec(struct shard *shard, struct session *session, const char *reason)
 {
     char text[512];
@@ -168,6 +168,7 @@ static void refuse_exec(struct shard *shard, struct session *session, const char
     snprintf(text, sizeof text, "EXECABORT Transaction discarded because of: %s", without_code);
     refuse(shard, session, text);
     session_multi_reset(session);
+    session->watch_void = session->watch_count;
 }
 
 static void refuse_unknown(struct shard *shard, struct session *session, const struct request *request,

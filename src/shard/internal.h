@@ -50,7 +50,7 @@ struct batch_item {
     int64_t slow_us;    /* 1 + what it took when that is notable, else 0 */
     uint16_t partition;
     uint8_t db, resp;
-    bool parked, no_touch;
+    bool no_touch;
 };
 
 struct batch {
@@ -375,6 +375,8 @@ enum memory_room {
 };
 enum memory_room memory_make_room(struct shard *shard);
 /* memory_changed, after a write command. */
+/* This actor has nothing left that could be evicted or freed: nobody waits for it. */
+void memory_leave(struct shard *shard);
 void memory_written(struct shard *shard, const struct partition *partition);
 void memory_turn(struct shard *shard); /* once per turn: this shard's share of an eviction */
 void memory_expire(struct shard *shard, int64_t deadline_us);
@@ -396,5 +398,6 @@ bool reshard_begin(struct shard *shard, uint16_t count);
 /* Once per turn: tells shard 0 when nothing of this shard is under way any more. */
 void reshard_quiet_check(struct shard *shard);
 /* Once per turn: goes on with stopping; true when the actor has ended. */
+void stop_not_yet(struct shard *shard); /* a session has come */
 bool stop_step(struct shard *shard);
 #endif

@@ -80,6 +80,7 @@ void borrow_continue(struct shard *shard, struct borrow *borrow)
         struct message *message = mail_reserve_patient(shard, borrow->asking);
         if (!message) { /* goes on when the credit is back */
             MARK("lend.no_credit");
+            if (shard->borrow_waiters) MARK("lend.no_credit_again");
             borrow->next = shard->borrow_waiters;
             shard->borrow_waiters = borrow;
             return;
@@ -166,7 +167,7 @@ void lend_returned(struct shard *shard, struct bitmap256 partitions)
         shard->expiry_ms[p] = partition_next_expiry_ms(shard->node->partitions[p]);
         if (shard->expiry_ms[p] < shard->env.next_expiry_ms) shard->env.next_expiry_ms = shard->expiry_ms[p];
     }
-    if (shard->config.maxmemory_bytes) memory_sum(shard);
+    if (shard->config.maxmemory_bytes) memory_written(shard, NULL); /* the borrower, perhaps */
     /* What queued for them runs before they are lent again. */
     shard->returned = true;
 }

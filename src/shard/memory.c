@@ -115,6 +115,13 @@ static void tell_spent(struct shard *shard, bool spent)
     atomic_fetch_add(&shard->node->budget.evicting, spent ? -1 : 1);
 }
 
+void memory_leave(struct shard *shard)
+{
+    tell_spent(shard, true);
+    shard->env.pending = false;
+    tell_freeing(shard);
+}
+
 /* One key out of the partition under the cursor or the next that has one. */
 static bool evict_one(struct shard *shard)
 {
@@ -127,11 +134,12 @@ static bool evict_one(struct shard *shard)
         }
         struct partition *partition = shard->node->partitions[p];
         if (!partition_evict(partition)) continue;
+        tell_spent(shard, false); /* the policy may be another one now */
         MARK("memory.evicted");
         memory_changed(shard, partition);
         return true;
     }
-    if (all_home) tell_spent(shard, true);
+    if (all_home && !MUTANT(spent_untold)) tell_spent(shard, true);
     return false;
 }
 
@@ -183,9 +191,9 @@ enum memory_room memory_make_room(struct shard *shard)
     int64_t took_us = io_monotonic_us(shard->io) - start_us;
     shard->stats.evict_us += (uint64_t)took_us;
     meter_spike(shard, LATENCY_EVICTION_CYCLE, took_us);
-    if (left > 0) wake_others(shard);
+    if (more) wake_others(shard); /* else they would wake each other for ever */
     if (left <= (int64_t)(shard->config.maxmemory_bytes / SLACK_PART)) return MEMORY_ROOM;
-    return more ? MEMORY_ROOM_LATER : MEMORY_FULL;
+    return more && !MUTANT(memory_refuses_at_once) ? MEMORY_ROOM_LATER : MEMORY_FULL;
 }
 
 void memory_written(struct shard *shard, const struct partition *partition)
@@ -197,7 +205,10 @@ void memory_written(struct shard *shard, const struct partition *partition)
 void memory_turn(struct shard *shard)
 {
     shard->others_woken = shard->evicts_more = false;
-    if (LIKELY(!shard->config.maxmemory_bytes)) return;
+    if (LIKELY(!shard->config.maxmemory_bytes)) {
+        tell_spent(shard, false); /* writes are not noted now */
+        return;
+    }
     if (excess(shard) <= 0) {
         tell_spent(shard, false);
         return;

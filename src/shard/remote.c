@@ -217,11 +217,11 @@ static void run_item(struct shard *shard, struct batch *batch, struct batch_item
 static bool session_is_parked(const struct shard *shard, const struct batch *own,
                               const struct batch_item *wanted)
 {
-    for (const struct batch *b = shard->parked; b && b != own; b = b->next)
-        for (uint32_t i = 0; i < b->count; i++)
-            if (b->items[i].session == wanted->session &&
-                (b->items[i].parked || !MUTANT(answered_out_of_order)))
-                return true;
+    for (const struct batch *b = shard->parked; b && b != own; b = b->next) {
+        for (uint32_t i = MUTANT(answered_out_of_order) ? b->done : 0; i < b->count; i++)
+            if (b->items[i].session == wanted->session) return true;
+        if (MUTANT(parked_first_only)) break;
+    }
     return false;
 }
 
@@ -253,12 +253,9 @@ static bool run_from(struct shard *shard, struct batch *batch)
                 MARK("remote.memory_waits");
                 shard->memory_parked = true;
             }
-            uint32_t end = MUTANT(parked_rest_unmarked) ? i + 1 : batch->count;
-            for (uint32_t rest = i; rest < end; rest++) batch->items[rest].parked = true;
             meter_round_end(shard);
             return false;
         }
-        item->parked = false;
         run_item(shard, batch, item, room == MEMORY_FULL);
     }
     meter_round_end(shard);

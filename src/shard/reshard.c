@@ -56,6 +56,14 @@ static bool is_quiet(const struct shard *shard)
     return true;
 }
 
+/* Also the sessions and sockets that it has sent to others have arrived. */
+static bool all_is_answered(const struct shard *shard)
+{
+    for (uint16_t i = 0; i < shard->actors; i++)
+        if (shard->credits[i] != DATA_SLOTS) return false;
+    return true;
+}
+
 static void route(struct shard *shard, uint16_t count, uint16_t actors)
 {
     shard->actors = actors;
@@ -139,12 +147,12 @@ static void move_sessions(struct shard *shard)
         answer(shard, PHASE_MOVE);
         return;
     }
-    for (uint16_t i = 0; i < shard->actors; i++)
-        if (shard->credits[i] != DATA_SLOTS) return;
+    if (!all_is_answered(shard)) return;
     if (shard->session_count || !is_quiet(shard) || shard->ended_sessions || shard->session_change) return;
     if (!mail_is_empty(shard)) return; /* a session may be on its way here */
     shard->moving_asked = false;
     shard->stopping = true;
+    if (!MUTANT(leaver_never_spent)) memory_leave(shard);
     answer(shard, PHASE_MOVE);
 }
 
@@ -334,7 +342,17 @@ bool reshard_begin(struct shard *shard, uint16_t count)
     return true;
 }
 
-/* ---- stop ---- */
+/* ---- stop: actors end when all of them have nothing left to do. One that gets a session after it had
+ * nothing left takes its word back (stop_not_yet) before the sender hears that the session has arrived, and
+ * so before the sender can have nothing left. ---- */
+
+void stop_not_yet(struct shard *shard)
+{
+    if (!shard->stopped) return;
+    MARK("stop.session_comes");
+    shard->stopped = false;
+    atomic_fetch_sub(&shard->node->stopped, 1);
+}
 
 bool stop_step(struct shard *shard)
 {
@@ -351,7 +369,8 @@ bool stop_step(struct shard *shard)
         next = s->all_next;
         clients_close(shard, s);
     }
-    if (!shard->stopped && !shard->sessions && is_quiet(shard)) {
+    if (!shard->stopped && !shard->sessions && is_quiet(shard) &&
+        (all_is_answered(shard) || MUTANT(stop_leaves_sessions_behind))) {
         shard->stopped = true;
         atomic_fetch_add(&node->stopped, 1);
         for (uint16_t i = 0; i < shard->actors; i++)

@@ -130,7 +130,7 @@ void shard_take_partitions(struct shard *shard)
         if (partition->pending) shard->env.pending = true;
     }
     if (!MUTANT(reshard_forgets_expiry)) shard->env.next_expiry_ms = 0; /* looked at in the next turn */
-    memory_sum(shard);
+    memory_written(shard, NULL);
 }
 
 /* ---- lists ---- */
@@ -324,7 +324,7 @@ bool shard_turn(struct shard *shard, int64_t max_wait_us)
     if (UNLIKELY(shard->memory_waiters != NULL)) shard_wake_list(shard, &shard->memory_waiters);
     if (UNLIKELY(shard->memory_parked)) {
         shard->memory_parked = false;
-        shard->returned = true; /* the parked batches are tried again */
+        if (!MUTANT(memory_parked_sleeps)) shard->returned = true; /* the parked batches are tried again */
     }
     if (UNLIKELY(shard->reshard_waiters != NULL) && !shard->quiet && !atomic_load(&shard->node->resharding))
         shard_wake_list(shard, &shard->reshard_waiters);
