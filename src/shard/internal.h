@@ -197,9 +197,10 @@ struct shard {
     bool more_to_expire;
     bool active_expire_off; /* DEBUG SET-ACTIVE-EXPIRE 0 */
     /* reshard */
-    bool quiet;       /* nothing new is started */
-    bool quiet_asked; /* shard 0 waits to hear that nothing is under way */
-    bool route_asked; /* ... and then that this shard knows the new owners: */
+    bool config_is_old; /* of when it was created: taken again from shard 0 when all are quiet */
+    bool quiet;         /* nothing new is started */
+    bool quiet_asked;   /* shard 0 waits to hear that nothing is under way */
+    bool route_asked;   /* ... and then that this shard knows the new owners: */
     uint16_t route_count, route_actors;
     bool moving_asked, leaving;
     uint32_t move_left, move_cursor;

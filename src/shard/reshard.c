@@ -68,6 +68,13 @@ static void route(struct shard *shard, uint16_t count, uint16_t actors)
 {
     shard->actors = actors;
     shard->shard_count = count;
+    if (shard->config_is_old && !MUTANT(reshard_misses_config)) {
+        /* A CONFIG SET of before asked the old shards only. Shard 0 changes its own next after all have
+         * answered. */
+        config_free(&shard->config);
+        config_copy(&shard->config, &shard->node->shards[0]->config);
+    }
+    shard->config_is_old = false;
     for (uint16_t p = 0; p < PARTITION_COUNT; p++) {
         shard->owner[p] = (uint8_t)node_owner(p, count);
         CHECK(shard->state[p] != PARTITION_LENT);
@@ -228,7 +235,7 @@ static bool start_actors(struct shard *shard, uint16_t from, uint16_t to)
         struct shard *created = io ? shard_create(node, i, io, &shard->config) : NULL;
         if (!created) return false;
         created->actors = to;
-        created->quiet = true;
+        created->quiet = created->config_is_old = true;
         node->shards[i] = created;
     }
     /* Each looks into the mailboxes of all others from its first turn on: start them when all are there. */
