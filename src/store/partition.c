@@ -265,9 +265,11 @@ bool partition_evict(struct partition *partition)
         partition_free_some(partition, EVICT_WORK);
         return true;
     }
-    if (policy == CONFIG_POLICY_VOLATILE_TTL) return evict_volatile_ttl(partition);
-    bool only_volatile = policy == CONFIG_POLICY_VOLATILE_LRU || policy == CONFIG_POLICY_VOLATILE_LFU ||
-                         policy == CONFIG_POLICY_VOLATILE_RANDOM;
+    /* Where hashes that are filed for a field's sake hide those that die first, any with a deadline will do.
+     */
+    if (policy == CONFIG_POLICY_VOLATILE_TTL && evict_volatile_ttl(partition)) return true;
+    bool only_volatile = policy == CONFIG_POLICY_VOLATILE_TTL || policy == CONFIG_POLICY_VOLATILE_LRU ||
+                         policy == CONFIG_POLICY_VOLATILE_LFU || policy == CONFIG_POLICY_VOLATILE_RANDOM;
     bool random = policy == CONFIG_POLICY_ALLKEYS_RANDOM || policy == CONFIG_POLICY_VOLATILE_RANDOM;
     /* Keyspaces in turn, starting at a random one that has candidates. */
     unsigned start = (unsigned)prng_below(partition->env->prng, partition->databases);

@@ -127,11 +127,15 @@ slab_handle wheel_first(const struct wheel *wheel, struct slab *slab)
         uint64_t ahead = bits >> here << here;
         if (!ahead && level == WHEEL_LEVELS - 1) ahead = bits;
         if (!ahead) continue;
-        slab_handle best = slots_of(wheel, slab)[level * 64 + (unsigned)__builtin_ctzll(ahead)];
+        slab_handle best = 0;
         int looks = FIRST_LOOKS;
-        for (slab_handle at = best; at && looks--; at = item_expiry(slab_ptr(slab, at)).next)
-            if (item_deadline(slab_ptr(slab, at)) < item_deadline(slab_ptr(slab, best))) best = at;
-        return best;
+        slab_handle at = slots_of(wheel, slab)[level * 64 + (unsigned)__builtin_ctzll(ahead)];
+        for (; at && looks--; at = item_expiry(slab_ptr(slab, at)).next) {
+            int64_t deadline = item_deadline(slab_ptr(slab, at));
+            if (deadline == ITEM_NO_DEADLINE) continue; /* filed for a field's sake */
+            if (!best || deadline < item_deadline(slab_ptr(slab, best))) best = at;
+        }
+        if (best) return best;
     }
     return 0;
 }

@@ -42,8 +42,8 @@ void wheel_moved(struct wheel *wheel, struct slab *slab, slab_handle item);
  * at most
  * `*steps` of them (decremented; when it reaches 0 the answer is 0 although more may be due). */
 slab_handle wheel_pop(struct wheel *wheel, struct slab *slab, int64_t now_ms, int *steps);
-/* An item of the first occupied slot: the earliest of some of them, so near to the earliest of all; 0 when
- * empty. */
+/* An item with a deadline of its own, out of an early slot: the earliest of some of them, so near to the
+ * earliest of all; 0 when there is none among those looked at. */
 slab_handle wheel_first(const struct wheel *wheel, struct slab *slab);
 /* A time not later than the earliest filing time; INT64_MAX when empty. */
 int64_t wheel_next_ms(const struct wheel *wheel);

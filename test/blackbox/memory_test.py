@@ -215,6 +215,20 @@ def closed_clients_make_room(t):
 
 
 @suite.test
+def a_field_that_expires_makes_no_key_volatile(t):
+    """volatile-ttl takes keys with a deadline of their own, never a hash of which only a field has one."""
+    s = t.start(['--maxmemory', 8 * MB, '--maxmemory-policy', 'volatile-ttl'], shards=2)
+    c = s.conn()
+    for i in range(100):
+        c('HSET', b'hash:%d' % i, 'f', 'v', 'g', 'v')
+        c('HEXPIRE', b'hash:%d' % i, 1000 + i, 'FIELDS', 1, 'f')
+    fill(c, (b'key:%d' % i for i in range(20000)), ttl=lambda i: 5000 + i)
+    fill(c, (b'stays:%d' % i for i in range(20000)))
+    equal(c('EXISTS', *[b'hash:%d' % i for i in range(100)]), 100, 'no hash was evicted')
+    true(int(stat(c, 'stats', b'evicted_keys')) > 1000, 'keys with deadlines were')
+
+
+@suite.test
 def big_collections_count(t):
     """The limit holds for collections and for one huge key, too."""
     s = t.start(['--maxmemory', LIMIT, '--maxmemory-policy', 'allkeys-lru'], shards=2)
