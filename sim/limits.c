@@ -227,8 +227,9 @@ bool limits_may_close(const struct client *client)
     look_at_configs(process, run_now_us(client->run));
     int64_t held = (int64_t)link->written_bytes - (int64_t)link->received_bytes +
                    300 * (int64_t)link_outstanding(link) + NETWORK_MAX;
-    /* The refusal is lost when the server closes before it has read what the client has sent already. */
-    if (is_recent(process, LIMIT_CLIENTS) && !link->session_id && !link->received_bytes) return true;
+    /* The refusal, or a part of it, is lost when the server closes before it has read what the client has
+     * sent. */
+    if (is_recent(process, LIMIT_CLIENTS) && !link->session_id && !link->next_answer) return true;
     if (is_recent(process, LIMIT_OUTPUT) && (link->has_monitored || held > limits->least[LIMIT_OUTPUT]))
         return true;
     if (is_recent(process, LIMIT_QUERY) &&
