@@ -229,6 +229,14 @@ static void uncount_memory(struct shard *shard, uint64_t bytes)
     memory_sum(shard);
 }
 
+/* Nobody waits for its memory any longer: what keeps it may itself wait for memory, on another shard. */
+static void forget_large(struct shard *shard, struct session *s)
+{
+    if (!(s->flags & SESSION_CLOSING_LARGE)) return;
+    s->flags &= ~(uint32_t)SESSION_CLOSING_LARGE;
+    shard->closing_large--;
+}
+
 void clients_release_if_done(struct shard *shard, struct session *s)
 {
     /* A tail that is left then is half a command: the rest will not come. */
@@ -239,7 +247,10 @@ void clients_release_if_done(struct shard *shard, struct session *s)
         return;
     bool is_answered = s->scatter && s->scatter->answered == s->scatter->count;
     if (is_answered && s->multi.running && !MUTANT(exec_ends_with_client)) {
-        if (!exec_finish(shard, s)) return; /* it asks again */
+        if (!exec_finish(shard, s)) { /* it asks again */
+            forget_large(shard, s);
+            return;
+        }
     } else if (is_answered) {
         scatter_free(s); /* it was closed before it could look */
     }
@@ -248,11 +259,15 @@ void clients_release_if_done(struct shard *shard, struct session *s)
          * ever. */
         if (s->borrow && s->borrow->complete && !s->scatter && !MUTANT(closed_holder_waits))
             borrow_end(shard, s);
+        if (!MUTANT(closed_waiter_frees)) forget_large(shard, s);
         return;
     }
-    if (!give_up_watches(shard, s)) return;
+    if (!give_up_watches(shard, s)) {
+        forget_large(shard, s);
+        return;
+    }
     uncount_memory(shard, session_memory(s));
-    if (s->flags & SESSION_CLOSING_LARGE) shard->closing_large--;
+    forget_large(shard, s);
     unlink_session(shard, s);
     bool counted = s->id != 0;
     if (s->out.begin) {
