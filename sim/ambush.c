@@ -70,7 +70,9 @@ static bool kill(struct run *run, const struct process *process, struct client *
 
 static void hold(struct run *run, struct process *process, uint16_t shard)
 {
-    process->starved_until_us[shard] = run_now_us(run) + HOLD_US;
+    int64_t until = run_now_us(run) + HOLD_US;
+    process->starved_until_us[shard] = until;
+    if (until > run->hindered_until_us) run->hindered_until_us = until;
 }
 
 static bool strike(struct run *run, enum ambush ambush, struct process *process,

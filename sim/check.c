@@ -255,4 +255,5 @@ void check_histories(struct run *run)
     check_whole(run);
     check_registers(run);
     check_appends(run);
+    litmus_check(run);
 }

@@ -63,7 +63,7 @@ static void append_command(struct client *client, const struct slice *argv, int 
     }
 }
 
-static void flush(struct client *client)
+void client_flush(struct client *client)
 {
     if (client->is_sending || !client->out_len || client->state != CLIENT_OPEN) return;
     char *bytes = client->sending;
@@ -99,7 +99,7 @@ static enum op_kind kind_of(const struct unit *unit, int i, bool *in_multi)
     return *in_multi ? OP_QUEUED : OP_PLAIN;
 }
 
-static bool is_dropped(const struct client *client, uint64_t unit)
+bool client_is_dropped(const struct client *client, uint64_t unit)
 {
     const uint8_t *set = client->run->options.dropped_units;
     if (client->index >= RUN_CLIENTS_MAX || unit >= RUN_UNITS_MAX) return false;
@@ -114,7 +114,7 @@ static void send_unit(struct client *client)
     uint64_t number = client->unit_number++;
     int64_t now_ms = io_sim_realtime_us(client->process->world) / 1000;
     workload_draw(&run->plan.workload, client->index, number, now_ms, &client->unit);
-    if (is_dropped(client, number)) return;
+    if (client_is_dropped(client, number)) return;
     bool in_multi = false;
     for (int i = 0; i < client->unit.count; i++) {
         const struct unit_command *command = &client->unit.commands[i];
@@ -131,23 +131,45 @@ static void send_unit(struct client *client)
 
 static void think(struct client *client)
 {
-    client->act_at_us =
-        now_us(client) + (int64_t)prng_below(&client->prng, (uint64_t)(2 * client->run->plan.think_us) + 1);
+    const struct plan *plan = &client->run->plan;
+    int64_t at = now_us(client) + (int64_t)prng_below(&client->prng, (uint64_t)(2 * plan->think_us) + 1);
+    if (plan->rally_us) at = run_rally_us(client->run, at - plan->think_us / 2, &client->prng);
+    client->act_at_us = at;
 }
 
+/* All at once, or piece by piece, so that the server takes it in several turns. */
 static void burst(struct client *client)
 {
-    int count = 1 + (int)prng_below(&client->prng, (uint64_t)client->run->plan.depth_max);
+    const struct plan *plan = &client->run->plan;
+    if (!client->burst_left)
+        client->burst_left = 1 + (int)prng_below(&client->prng, (uint64_t)plan->depth_max);
+    int count = client->burst_left;
+    if (plan->dribbles) count = 1 + (int)prng_below(&client->prng, count < 8 ? (uint64_t)count : 8);
     for (int i = 0; i < count && link_outstanding(client->link) < OUTSTANDING_MAX && !client->finished; i++)
         send_unit(client);
-    flush(client);
+    client->burst_left -= count;
+    client_flush(client);
+    if (client->finished) return; /* has said QUIT: acts when it has waited for too long */
+    if (client->burst_left) {
+        uint64_t most = UINT64_C(50) << prng_below(&client->prng, 6);
+        client->act_at_us = now_us(client) + (int64_t)prng_below(&client->prng, most);
+    } else {
+        think(client);
+    }
+}
+
+struct op *client_queue(struct client *client, enum op_kind kind, const struct slice *argv, int argc)
+{
+    struct op *op = link_add(client->run, client->link, kind, FAMILY_LITMUS, argv, argc);
+    append_command(client, argv, argc);
+    return op;
 }
 
 void client_send(struct client *client, const struct slice *argv, int argc)
 {
     link_add(client->run, client->link, OP_PLAIN, 0, argv, argc);
     append_command(client, argv, argc);
-    flush(client);
+    client_flush(client);
 }
 
 bool client_say(struct client *client, const char *line)
@@ -196,7 +218,7 @@ void client_hostile(struct client *client)
     text.len = strlen(text.ptr);
     link_add(client->run, client->link, OP_HOSTILE, 0, &text, 1);
     append(client, text.ptr, text.len);
-    flush(client);
+    client_flush(client);
     client->is_cut = true;   /* the server may close */
     client->finished = true; /* nothing sensible can follow on this connection */
     client->act_at_us = now_us(client) + 1000000;
@@ -217,6 +239,8 @@ static void go_away(struct client *client, const char *why)
     client->is_sending = client->is_cut = client->finished = false;
     client->out_len = client->in_len = client->in_seen = 0;
     client->silent_until_us = 0;
+    client->burst_left = 0;
+    client->litmus = (struct litmus_game){0};
     client->act_at_us =
         now_us(client) + 1000 + (int64_t)prng_below(&client->prng, refused ? 3000000 : 200000);
 }
@@ -239,7 +263,7 @@ void client_cut(struct client *client)
 {
     if (client->state == CLIENT_AWAY || !client->conn) return;
     if (client->out_len > 1 && !client->is_sending && prng_below(&client->prng, 2)) client->out_len /= 2;
-    flush(client);
+    client_flush(client);
     io_close(client->conn);
     client->conn = NULL; /* go_away() when IO_CLOSED comes */
 }
@@ -295,12 +319,14 @@ static void received(struct client *client, const struct io_completion *done)
     memcpy(client->in + client->in_len, done->data, len);
     client->in_len += len;
     take_replies(client);
+    if (client->litmus.left && client->link && !link_outstanding(client->link)) litmus_go_on(client);
 }
 
 bool client_may_be_broken(const struct client *client)
 {
     const struct run *run = client->run;
-    if (client->link->life != client->process->life || !client->process->up) return true;
+    const struct process *process = client->process;
+    if (client->link->life != process->life || !process->up || process->stop_asked_us) return true;
     static const enum io_sim_fault breakers[] = {IO_SIM_NET_RESET, IO_SIM_NET_FIN_CUT, IO_SIM_NET_HALF_OPEN,
                                                  IO_SIM_NET_ATTACH_ERROR, IO_SIM_NET_ACCEPT_STORM};
     for (size_t i = 0; i < ARRAY_LEN(breakers); i++)
@@ -358,7 +384,7 @@ void client_turn(struct client *client)
             if (done[i].result < 0)
                 ended(client, done[i].result);
             else if (client->conn)
-                flush(client);
+                client_flush(client);
             break;
         case IO_CLOSED: go_away(client, ""); break;
         default: break;
@@ -384,8 +410,12 @@ void client_turn(struct client *client)
         if (client->finished && (client->is_cut || client->link->quits)) {
             client_cut(client);
         } else if (!client->finished && !client->is_operator && !run->healing && !run->night) {
-            if (now >= client->silent_until_us) burst(client);
-            if (!client->finished) think(client);
+            if (now < client->silent_until_us)
+                think(client);
+            else if (litmus_plays(client))
+                litmus_begin(client);
+            else
+                burst(client);
         }
     }
 }

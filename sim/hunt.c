@@ -191,6 +191,7 @@ struct totals {
     double virtual_s, real_s;
     uint64_t process_fired[PROCESS_FAULTS], world_fired[IO_SIM_FAULT_COUNT];
     uint64_t marks[MARKS_MAX], marked[MARKS_MAX]; /* how often, in how many seeds */
+    uint64_t litmus_played[LITMUS_TESTS_MAX], litmus_weak[LITMUS_TESTS_MAX];
     double *ratios;
 };
 
@@ -263,6 +264,10 @@ static void add(struct totals *totals, const struct told *told)
         totals->marks[i] += told->marks[i];
         totals->marked[i] += told->marks[i] != 0;
     }
+    for (int i = 0; i < litmus_test_count; i++) {
+        totals->litmus_played[i] += r->litmus_played[i];
+        totals->litmus_weak[i] += r->litmus_weak[i];
+    }
 }
 
 static int compare_doubles(const void *a, const void *b)
@@ -291,6 +296,10 @@ static void report(struct totals *totals)
         if (group == IO_SIM_DISK || group == IO_SIM_STORE) continue; /* nothing uses them yet */
         printf("  %-24s %" PRIu64 "\n", io_sim_fault_name((enum io_sim_fault)i), totals->world_fired[i]);
     }
+    printf("litmus tests played, and with outcomes that only relaxed order allows:\n");
+    for (int i = 0; i < litmus_test_count; i++)
+        printf("  %-48s %" PRIu64 " %" PRIu64 "\n", litmus_tests[i].name, totals->litmus_played[i],
+               totals->litmus_weak[i]);
 #ifdef WEFT_SIM
     printf("marks reached:\n");
     int i = 0;

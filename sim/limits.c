@@ -72,6 +72,7 @@ static int64_t limit_of(const struct config *config, enum limit limit)
 static void look_at_configs(struct process *process, int64_t now)
 {
     struct limits *limits = &process->limits;
+    if (!process->up) return;
     for (enum limit limit = 0; limit < LIMITS; limit++) {
         bool all = true;
         for (int s = 0; s < SHARDS_MAX; s++) {

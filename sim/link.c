@@ -562,6 +562,14 @@ void link_answered(struct run *run, struct link *link, const struct value *value
     TRACE(run->trace, reply, op->answered_us - run->start_us, link->client, op->number,
           op->answered_us - op->sent_us, bytes, len);
     if (op->kind == OP_HOSTILE) return;
+    int64_t since_us = op->sent_us > run->hindered_until_us ? op->sent_us : run->hindered_until_us;
+    if (run->prompt_us && op->answered_us - since_us > run->prompt_us) {
+        char sentence[200];
+        snprintf(sentence, sizeof sentence,
+                 "answered %" PRId64 " ms after it was sent, and nothing hindered it",
+                 (op->answered_us - op->sent_us) / 1000);
+        complain(run, ORACLE_LIVENESS, link, op, sentence);
+    }
     bool is_queued = value->kind == VALUE_SIMPLE && slice_equal(value->text, SLICE("QUEUED"));
     if (op->kind == OP_QUEUED) {
         if (!is_queued && !value_is_error(value))
@@ -572,6 +580,10 @@ void link_answered(struct run *run, struct link *link, const struct value *value
         if (op->reply_len != len && op->reply_len == 0 && slice_is_word(op->argv[0], "CONFIG")) return;
         if (op->reply_len != len || memcmp(op->reply, bytes, len) != 0)
             complain(run, ORACLE_WIRE, link, op, "answered with other bytes than were written when it ran");
+    } else if (is_out_of_memory(value) && run->plan.demands_room && link->process->up &&
+               link->life == link->process->life && !process_may_refuse(link->process, op->sent_us)) {
+        complain(run, ORACLE_MEMORY, link, op,
+                 "refused for want of memory, while keys could have been evicted");
     } else if (!is_refusal(run, link, value)) {
         char text[200], sentence[300];
         snprintf(sentence, sizeof sentence, "answered %s, but never executed",

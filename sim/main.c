@@ -29,9 +29,11 @@ static const char usage[] =
     "be repeated\n"
     "  --no-faults FAULT without this fault or group; \"all\": none\n"
     "  --workload FAMILIES   of: string bit key hash list set zset stream expire server flush register "
-    "append node connection\n"
+    "append node connection litmus\n"
     "  --skew S          uniform, zipf, sequential or hot-set\n"
-    "  --no-oracle NAME  model, linear, transactions, order, memory, wire, ttl, liveness, audit, limits, config\n"
+    "  --theme T         none, reshard, crowd, memory, litmus or calm\n"
+    "  --no-oracle NAME  model, linear, transactions, order, memory, wire, ttl, liveness, audit, limits, config, "
+    "litmus\n"
     "  --trace FILE      what happened, as lines of JSON, or as a page if FILE ends in .html\n"
     "  --tape FILE       what node 0 executed and answered, for build/model-check or a real server\n"
     "  --twice           runs the seed twice and compares the hashes\n"
@@ -56,6 +58,7 @@ enum option_key {
     OPTION_NO_FAULTS,
     OPTION_WORKLOAD,
     OPTION_SKEW,
+    OPTION_THEME,
     OPTION_NO_ORACLE,
     OPTION_TRACE,
     OPTION_TAPE,
@@ -80,6 +83,7 @@ static const struct option long_options[] = {{"seed", 1, 0, OPTION_SEED},
                                              {"no-faults", 1, 0, OPTION_NO_FAULTS},
                                              {"workload", 1, 0, OPTION_WORKLOAD},
                                              {"skew", 1, 0, OPTION_SKEW},
+                                             {"theme", 1, 0, OPTION_THEME},
                                              {"no-oracle", 1, 0, OPTION_NO_ORACLE},
                                              {"trace", 1, 0, OPTION_TRACE},
                                              {"tape", 1, 0, OPTION_TAPE},
@@ -174,6 +178,7 @@ static void take_option(struct hunt_options *hunt, int key)
         break;
     case OPTION_WORKLOAD: plan->families = families_of(optarg); break;
     case OPTION_SKEW: plan->skew = 1 + index_of(optarg, skews, SKEW_COUNT, "no such skew:"); break;
+    case OPTION_THEME: plan->theme = 1 + index_of(optarg, theme_names, THEMES, "no such theme:"); break;
     case OPTION_NO_ORACLE:
         run->oracle_off[index_of(optarg, oracle_names, ORACLES, "no such oracle:")] = true;
         break;

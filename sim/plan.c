@@ -7,12 +7,14 @@
 
 #include "base/check.h"
 #include "base/hash.h"
+#include "sim/litmus.h"
 
 #define SECOND_US    INT64_C(1000000)
 #define NIGHT_MIN_US (360 * SECOND_US)
 
-const char *const schedule_policy_names[SCHEDULE_POLICIES] = {"uniform", "priority", "starve",
-                                                              "newest",  "lockstep", "burst"};
+const char *const schedule_policy_names[SCHEDULE_POLICIES] = {"uniform",  "priority", "starve", "newest",
+                                                              "lockstep", "burst",    "hold"};
+const char *const theme_names[THEMES] = {"none", "reshard", "crowd", "memory", "litmus", "calm"};
 const struct process_fault_kind process_fault_kinds[PROCESS_FAULTS] = {
     [FAULT_CRASH] = {"process.crash", "process"},
     [FAULT_PAUSE] = {"process.pause", "process"},
@@ -32,6 +34,7 @@ const struct process_fault_kind process_fault_kinds[PROCESS_FAULTS] = {
     [FAULT_CONFIG] = {"process.config", "process"},
     [FAULT_CLIENT_LIMIT] = {"client.limit", "client"},
     [FAULT_CLIENT_FLOOD] = {"client.flood", "client"},
+    [FAULT_STOP] = {"process.stop", "process"},
 };
 /* Events per virtual minute, when a seed has the fault. */
 static const uint32_t process_rates[PROCESS_FAULTS] = {
@@ -40,7 +43,8 @@ static const uint32_t process_rates[PROCESS_FAULTS] = {
     [FAULT_CLOCK_STEP] = 4,   [FAULT_RESHARD] = 15,      [FAULT_ALLOCATION] = 20,
     [FAULT_MEMORY_EDGE] = 4,  [FAULT_CLIENT_CUT] = 30,   [FAULT_CLIENT_HOSTILE] = 10,
     [FAULT_CLIENT_SLOW] = 10, [FAULT_CLIENT_KILL] = 10,  [FAULT_CLIENT_PAUSE] = 5,
-    [FAULT_CONFIG] = 10,      [FAULT_CLIENT_LIMIT] = 15, [FAULT_CLIENT_FLOOD] = 12};
+    [FAULT_CONFIG] = 10,      [FAULT_CLIENT_LIMIT] = 15, [FAULT_CLIENT_FLOOD] = 12,
+    [FAULT_STOP] = 2};
 
 static void stream(struct prng *prng, const struct plan *plan, const char *name)
 {
@@ -132,9 +136,11 @@ static void draw_faults(struct plan *plan, const struct plan_options *options)
     if (plan->is_crowd && allowed(options, "process.reshard", "process") == 1 &&
         !plan->process_rate[FAULT_RESHARD])
         plan->process_rate[FAULT_RESHARD] = process_rates[FAULT_RESHARD];
-    plan->workload.far_deadlines = goes_back(plan);
-    /* Which of two equal commands was refused cannot be told when they may run in any order. */
-    if (plan->relaxed) plan->process_rate[FAULT_ALLOCATION] = plan->process_rate[FAULT_MEMORY_EDGE] = 0;
+    stream(&prng, plan, "faults, stops");
+    drawn = prng_below(&prng, 100) < 25;
+    uint32_t stops = 1 + (uint32_t)prng_below(&prng, 2 * process_rates[FAULT_STOP]);
+    int may = allowed(options, "process.stop", "process");
+    if (may == 2 || (may && drawn)) plan->process_rate[FAULT_STOP] = stops;
 }
 
 /* ---- workload and shape ---- */
@@ -208,17 +214,14 @@ static void draw_schedule(struct plan *plan)
 {
     struct prng prng;
     stream(&prng, plan, "schedule");
-    plan->policy = (enum schedule_policy)prng_below(&prng, SCHEDULE_POLICIES);
+    plan->policy = (enum schedule_policy)prng_below(&prng, SCHEDULE_HOLD);
     plan->turn_cost_us = 1 + (int)prng_below(&prng, 50);
     plan->command_cost_ns = 200 + (int)prng_below(&prng, 20000);
-    /* A client sends a burst of depth_max / 2 units on average, then thinks, so that the commands fill the
-     * time. A transaction is about five commands. */
-    int64_t burst = (plan->depth_max + 1) * (100 + 5 * plan->workload.transaction_percent) / 200;
-    int64_t bursts = plan->commands * 11 / 10 / (plan->nodes * plan->clients) / (burst > 0 ? burst : 1) + 1;
-    plan->think_us = plan->duration_us / bursts;
     plan->schedule_seed = prng_next(&prng);
     plan->client_seed = prng_next(&prng);
     plan->process_seed = prng_next(&prng);
+    stream(&prng, plan, "schedule, hold"); /* came later: the other draws stay as they were */
+    if (prng_below(&prng, 7) == 0) plan->policy = SCHEDULE_HOLD;
 }
 
 /* From NIGHT_MIN_US on, shorter ones more often. Not where the clock goes back: see far_deadlines. */
@@ -232,6 +235,143 @@ static void draw_night(struct plan *plan)
     plan->workload.night_ms = plan->night_us / 1000;
 }
 
+/* ---- themes ---- */
+
+/* A storm of one fault, unless the command line is against it. */
+static void storm(struct plan *plan, const struct plan_options *options, enum process_fault fault,
+                  uint32_t rate)
+{
+    const struct process_fault_kind *kind = &process_fault_kinds[fault];
+    if (allowed(options, kind->name, kind->group)) plan->process_rate[fault] = rate;
+}
+
+static void calm_world(struct plan *plan, const struct plan_options *options)
+{
+    for (int i = 0; i < IO_SIM_FAULT_COUNT; i++) {
+        const struct io_sim_fault_row *row = io_sim_fault_row((enum io_sim_fault)i);
+        if (allowed(options, row->name, io_sim_group_name(row->group)) != 2) plan->world_rate[i] = 0;
+    }
+}
+
+static void shape_crowd(struct plan *plan, const struct plan_options *options, struct prng *prng)
+{
+    static const int depths[] = {3, 10, 30, 100}, keys[] = {2, 5, 12, 40};
+    plan->is_crowd = false;
+    plan->nodes = options->nodes ? options->nodes : 1;
+    plan->clients = options->clients ? options->clients : 6 + (int)prng_below(prng, 15);
+    plan->dribbles = prng_below(prng, 3) != 0;
+    plan->depth_max = depths[prng_below(prng, ARRAY_LEN(depths))];
+    plan->workload.keys_per_type = keys[prng_below(prng, ARRAY_LEN(keys))];
+    plan->workload.transaction_percent = (int)prng_below(prng, 60);
+    if (!options->families) plan->workload.families |= FAMILY_STRING | FAMILY_KEY;
+    plan->relaxed = prng_below(prng, 3) != 0;
+    if (prng_below(prng, 2)) plan->policy = SCHEDULE_HOLD;
+}
+
+static void shape_memory(struct plan *plan, const struct plan_options *options, struct prng *prng)
+{
+    static const char *const policies[] = {"allkeys-lru", "allkeys-random", "allkeys-lfu", "volatile-lru",
+                                           "volatile-ttl"};
+    static const int lens[] = {100, 3000, 40000};
+    plan->policy_name = policies[prng_below(prng, ARRAY_LEN(policies))];
+    plan->workload.value_len_max = lens[prng_below(prng, ARRAY_LEN(lens))];
+    plan->workload.families &= ~(uint32_t)(FAMILY_REGISTER | FAMILY_APPEND);
+    if (!options->families) plan->workload.families |= FAMILY_STRING;
+    plan->relaxed = false;
+    if (prng_below(prng, 2)) plan->process_rate[FAULT_ALLOCATION] = 0;
+    if (prng_below(prng, 2)) plan->workload.families &= ~(uint32_t)FAMILY_FLUSH;
+    if (!options->shards && plan->shards[0] == 1) plan->shards[0] = 3;
+}
+
+/* Four players, perhaps others in between. */
+static void shape_litmus(struct plan *plan, const struct plan_options *options, struct prng *prng)
+{
+    static const int depths[] = {1, 3, 10};
+    plan->is_crowd = false;
+    plan->nodes = options->nodes ? options->nodes : 1;
+    plan->clients = options->clients ? options->clients : LITMUS_PLAYERS + (int)prng_below(prng, 6);
+    plan->depth_max = depths[prng_below(prng, ARRAY_LEN(depths))];
+    if (!options->shards) plan->shards[0] = 2 + (int)prng_below(prng, 7);
+    plan->workload.families &= ~(uint32_t)FAMILY_FLUSH;
+    plan->workload.families |= FAMILY_LITMUS;
+    plan->policy_name = "noeviction";
+    plan->relaxed = prng_below(prng, 2);
+    plan->process_rate[FAULT_ALLOCATION] = plan->process_rate[FAULT_MEMORY_EDGE] = 0;
+    if (prng_below(prng, 4)) plan->policy = SCHEDULE_HOLD;
+}
+
+static void draw_theme(struct plan *plan, const struct plan_options *options)
+{
+    struct prng prng;
+    stream(&prng, plan, "theme");
+    static const uint8_t percent[THEMES] = {
+        [THEME_RESHARD] = 18, [THEME_CROWD] = 14, [THEME_MEMORY] = 8, [THEME_LITMUS] = 8, [THEME_CALM] = 5};
+    int at = (int)prng_below(&prng, 100);
+    for (int i = 1; i < THEMES; i++) {
+        if (at >= 0 && at < percent[i]) plan->theme = (enum theme)i;
+        at -= percent[i];
+    }
+    if (plan->is_crowd) plan->theme = THEME_NONE; /* it has a shape already */
+    if (options->families & FAMILY_LITMUS) plan->theme = THEME_LITMUS;
+    if (options->theme) plan->theme = (enum theme)(options->theme - 1);
+    bool rally = prng_below(&prng, 3) == 0 || plan->theme;
+    bool calm = prng_below(&prng, 2);
+    uint32_t rate = (uint32_t)prng_below(&prng, 1000), stops = (uint32_t)prng_below(&prng, 6);
+    switch (plan->theme) {
+    case THEME_RESHARD:
+        shape_crowd(plan, options, &prng);
+        storm(plan, options, FAULT_RESHARD, 60 + rate);
+        if (stops) storm(plan, options, FAULT_STOP, stops);
+        storm(plan, options, FAULT_STARVE, rate % 200);
+        storm(plan, options, FAULT_MAIL_LATE, 3 + rate % 30);
+        break;
+    case THEME_CROWD:
+        shape_crowd(plan, options, &prng);
+        if (!options->shards) plan->shards[0] = 2 + (int)(rate % 3);
+        storm(plan, options, FAULT_STARVE, 30 + rate % 500);
+        break;
+    case THEME_MEMORY:
+        shape_memory(plan, options, &prng);
+        storm(plan, options, FAULT_MEMORY_EDGE, 60 + rate);
+        break;
+    case THEME_LITMUS:
+        shape_litmus(plan, options, &prng);
+        if (rate % 2) storm(plan, options, FAULT_RESHARD, 60 + rate);
+        if (rate % 4) storm(plan, options, FAULT_STARVE, 300 + 2 * rate);
+        break;
+    case THEME_CALM:
+        calm = true;
+        for (int i = 0; i < PROCESS_FAULTS; i++)
+            if (allowed(options, process_fault_kinds[i].name, process_fault_kinds[i].group) != 2)
+                plan->process_rate[i] = 0;
+        break;
+    default: calm = false; break;
+    }
+    if (calm) calm_world(plan, options);
+    if (rally) plan->rally_us = 1;
+}
+
+/* What does not go together. */
+static void reconcile(struct plan *plan)
+{
+    plan->workload.far_deadlines = goes_back(plan);
+    /* Which of two equal commands was refused cannot be told when they may run in any order. */
+    if (plan->relaxed) plan->process_rate[FAULT_ALLOCATION] = plan->process_rate[FAULT_MEMORY_EDGE] = 0;
+    plan->demands_room = strncmp(plan->policy_name, "allkeys", 7) == 0 &&
+                         !plan->process_rate[FAULT_ALLOCATION] && !(plan->workload.families & FAMILY_FLUSH);
+}
+
+/* A client sends a burst of depth_max / 2 units on average, then thinks, so that the commands fill the time.
+ * A transaction is about five commands. */
+static void pace(struct plan *plan)
+{
+    int64_t burst = (plan->depth_max + 1) * (100 + 5 * plan->workload.transaction_percent) / 200;
+    int64_t bursts = plan->commands * 11 / 10 / (plan->nodes * plan->clients) / (burst > 0 ? burst : 1) + 1;
+    plan->think_us = plan->duration_us / bursts;
+    if (plan->rally_us) plan->rally_us = plan->think_us / 2 + 1000;
+    if (plan->theme == THEME_LITMUS) plan->rally_us = LITMUS_ROUND_US;
+}
+
 void plan_draw(struct plan *plan, const struct plan_options *options)
 {
     *plan = (struct plan){.seed = options->seed};
@@ -239,6 +379,9 @@ void plan_draw(struct plan *plan, const struct plan_options *options)
     draw_shape(plan, options);
     draw_schedule(plan);
     draw_faults(plan, options);
+    draw_theme(plan, options);
+    reconcile(plan);
+    pace(plan);
     draw_night(plan);
 }
 
@@ -253,8 +396,9 @@ void plan_describe(const struct plan *plan, void (*line)(void *context, const ch
     for (int i = 0; i < plan->nodes; i++)
         n += snprintf(text + n, sizeof text - (size_t)n, "%s%d", i ? " + " : "", plan->shards[i]);
     line(context, "shards", text);
-    snprintf(text, sizeof text, "%d per node, up to %d commands at once, every %lld us", plan->clients,
-             plan->depth_max, (long long)plan->think_us);
+    if (plan->theme) line(context, "theme", theme_names[plan->theme]);
+    snprintf(text, sizeof text, "%d per node, up to %d commands at once, every %lld us%s", plan->clients,
+             plan->depth_max, (long long)plan->think_us, plan->rally_us ? ", together" : "");
     line(context, "clients", text);
     if (plan->night_us) {
         snprintf(text, sizeof text, "%lld s", (long long)(plan->night_us / SECOND_US));

@@ -19,9 +19,22 @@ enum schedule_policy {
     SCHEDULE_NEWEST,   /* who became ready last */
     SCHEDULE_LOCKSTEP, /* round robin */
     SCHEDULE_BURST,    /* the same one again and again */
+    SCHEDULE_HOLD,     /* who has mail, or has lent something, comes last, now and then for milliseconds */
     SCHEDULE_POLICIES
 };
 extern const char *const schedule_policy_names[SCHEDULE_POLICIES];
+
+/* What a seed is about, beyond what it draws anyway: plan.c, themes. */
+enum theme {
+    THEME_NONE,
+    THEME_RESHARD, /* one change of the shard count after the other, and stops in the middle */
+    THEME_CROWD,   /* few keys, many clients at once, commands over shards: lending, credits, parking */
+    THEME_MEMORY,  /* evicting policies at the memory limit, over several shards */
+    THEME_LITMUS,  /* litmus.h */
+    THEME_CALM,    /* no faults: everything is answered at once */
+    THEMES
+};
+extern const char *const theme_names[THEMES];
 
 /* Faults of processes, memory and clients; those of the simulated world are enum io_sim_fault. */
 enum process_fault {
@@ -43,6 +56,7 @@ enum process_fault {
     FAULT_CONFIG,         /* CONFIG SET of modes */
     FAULT_CLIENT_LIMIT,   /* CONFIG SET of what a client may take: maxclients, buffers, idle time; and back */
     FAULT_CLIENT_FLOOD,   /* a client asks for much and does not read, or sends one very large command */
+    FAULT_STOP,           /* SIGTERM: an orderly end, whatever is under way; it starts again, empty */
     PROCESS_FAULTS
 };
 struct process_fault_kind {
@@ -56,6 +70,7 @@ struct plan_options { /* what the command line says; 0 or NULL: as the seed draw
     int64_t duration_us;
     int64_t commands;     /* acknowledged ones, before the run may end */
     uint32_t families;    /* enum workload_family */
+    int theme;            /* 1 + enum theme */
     int skew;             /* 1 + enum workload_skew */
     const char *only[16]; /* faults, or groups of them */
     int only_count;
@@ -65,6 +80,7 @@ struct plan_options { /* what the command line says; 0 or NULL: as the seed draw
 
 struct plan {
     uint64_t seed;
+    enum theme theme;
     int nodes, clients; /* clients per node */
     int shards[PLAN_NODES_MAX];
     bool is_crowd; /* many clients on few shards, of one node */
@@ -75,10 +91,13 @@ struct plan {
     struct workload workload;
     int depth_max;    /* commands of a burst */
     int64_t think_us; /* between bursts, mean */
+    int64_t rally_us; /* bursts and faults come at multiples of it, so that they meet; 0: at any time */
+    bool dribbles;    /* bursts are sent in pieces */
     int resp3_percent;
     bool relaxed;            /* pipeline-order relaxed */
     int64_t maxmemory;       /* 0: none */
     const char *policy_name; /* maxmemory-policy */
+    bool demands_room;       /* a write is refused only when nothing is left that could be evicted */
     size_t partition_limit;
     uint32_t process_rate[PROCESS_FAULTS];   /* mean events per virtual minute, 0: off */
     uint32_t world_rate[IO_SIM_FAULT_COUNT]; /* per million */

@@ -12,6 +12,8 @@
 #include "sim/statistics.h"
 
 #define MINUTE_US INT64_C(60000000)
+#define STOP_US   INT64_C(20000000)
+#define FEW_KEYS  3 /* what lent partitions may hold at the moment */
 
 /* ---- the host ---- */
 
@@ -28,6 +30,7 @@ static bool host_start(void *context, struct shard *shard)
 {
     struct process *process = context;
     process->running[shard_index(shard)] = true;
+    process->lying[shard_index(shard)] = false;
     process->free_at_us[shard_index(shard)] = 0;
     return true;
 }
@@ -105,11 +108,37 @@ static int db_of(const struct process *process, const struct record *record)
     return 0;
 }
 
+static uint64_t process_keys(const struct process *process)
+{
+    uint64_t keys = 0;
+    for (int i = 0; i < PARTITION_COUNT; i++) {
+        const struct partition *partition = process->node->partitions[i];
+        for (uint8_t db = 0; db < partition->databases; db++) keys += partition_keys(partition, db);
+    }
+    return keys;
+}
+
+/* Follows whether there are few keys: only what deletes makes them few, and then anything makes them more. */
+static void note_keys(struct process *process, const struct record *record)
+{
+    if (!process->few_keys && record->op != RECORD_KEY_DELETE) return;
+    bool few = process_keys(process) <= FEW_KEYS;
+    if (few || process->few_keys) process->few_keys_us = run_now_us(process->run);
+    process->few_keys = few;
+}
+
+/* Has there been a moment since then at which there was nothing to evict? */
+bool process_may_refuse(const struct process *process, int64_t since_us)
+{
+    return process->few_keys || process->few_keys_us >= since_us || process_keys(process) <= FEW_KEYS;
+}
+
 /* Commands are judged by what they answer; records tell what goes without one. */
 static void host_record(void *context, const struct record *record)
 {
     struct process *process = context;
     int64_t reason = RECORD_DELETED;
+    if (process->run->plan.demands_room) note_keys(process, record);
     if (record->op == RECORD_KEY_DELETE && record->args[0].len == sizeof reason) {
         memcpy(&reason, record->args[0].ptr, sizeof reason);
         process->statistics->expired_keys += reason == RECORD_EXPIRED;
@@ -133,7 +162,6 @@ static bool host_mail_late(void *context, uint16_t from, uint16_t to, enum lane 
         prng_below(&run->schedule, 30 / run->plan.process_rate[FAULT_MAIL_LATE] + 2) != 0)
         return false;
     run->result.process_fired[FAULT_MAIL_LATE]++;
-    io_wake(shard_io(process->node->shards[to]));
     return true;
 }
 
@@ -181,8 +209,7 @@ static int64_t partition_bytes(const struct process *process)
 bool process_start(struct process *process, int shards)
 {
     struct run *run = process->run;
-    static const struct node_host hooks = {.scheduled = true,
-                                           .io_create = host_io_create,
+    static const struct node_host hooks = {.io_create = host_io_create,
                                            .io_destroy = host_io_destroy,
                                            .actor_start = host_start,
                                            .actor_join = host_join,
@@ -212,10 +239,12 @@ bool process_start(struct process *process, int shards)
     process->paused_until_us = 0;
     process->failing = NULL;
     limits_begin(process);
+    process->few_keys = true;
     process->empty_bytes = partition_bytes(process);
     process->memory_faults |= run->plan.maxmemory > 0;
     for (int i = 0; i < SHARDS_MAX; i++) {
         process->running[i] = i < shards;
+        process->lying[i] = false;
         process->priority[i] = (uint32_t)prng_next(&run->schedule);
         process->slow_factor[i] = 1;
     }
@@ -242,11 +271,13 @@ void process_crash(struct process *process)
     for (int i = 0; i < SHARDS_MAX; i++)
         if (process->node->shards[i]) io_destroy(shard_io(process->node->shards[i]));
     process->up = false;
+    process->stop_asked_us = 0;
     link_process_crashed(process);
 }
 
 void process_stop(struct process *process)
 {
+    process->stop_asked_us = run_now_us(process->run);
     node_stop(process->node, 0);
 }
 
@@ -267,6 +298,7 @@ void process_end(struct process *process)
     io_destroy(first);
     config_free(&process->config);
     process->up = false;
+    process->stop_asked_us = 0;
 }
 
 /* ---- faults ---- */
@@ -300,6 +332,8 @@ static void fault_traced(struct run *run, enum process_fault fault, const struct
                          int client, int64_t duration_us)
 {
     run->result.process_fired[fault]++;
+    if (run_now_us(run) + duration_us > run->hindered_until_us)
+        run->hindered_until_us = run_now_us(run) + duration_us;
     io_sim_trace_note(run->world, (uint64_t)fault);
     TRACE(run->trace, fault, run_now_us(run) - run->start_us, process_fault_kinds[fault].name,
           process ? process->index : -1, shard, client, duration_us, "");
@@ -365,7 +399,7 @@ static void fire(struct run *run, enum process_fault fault)
 {
     struct process *process = any_process(run);
     int64_t now = run_now_us(run);
-    if (!process->up) return;
+    if (!process->up || process->stop_asked_us) return;
     int shard = (int)prng_below(&run->faults, atomic_load(&process->node->shard_count));
     char line[IO_ADDRESS_MAX + 32];
     switch (fault) {
@@ -402,21 +436,34 @@ static void fire(struct run *run, enum process_fault fault)
         fault_traced(run, fault, process, -1, -1, 0);
         break;
     }
-    case FAULT_RESHARD:
-        snprintf(line, sizeof line, "CONFIG SET shards %d",
-                 1 + (int)prng_below(&run->faults, run->plan.is_crowd ? 3 : PLAN_SHARDS_MAX));
-        tell_operator(run, fault, process, line);
+    case FAULT_RESHARD: {
+        int changes = run->plan.rally_us ? 1 + (int)prng_below(&run->faults, 4) : 1;
+        for (int i = 0; i < changes; i++) {
+            snprintf(line, sizeof line, "CONFIG SET shards %d",
+                     1 + (int)prng_below(&run->faults, run->plan.is_crowd ? 3 : PLAN_SHARDS_MAX));
+            tell_operator(run, fault, process, line);
+        }
+        break;
+    }
+    case FAULT_STOP:
+        fault_traced(run, fault, process, -1, -1, 0);
+        process->next_shards = 1 + (int)prng_below(&run->faults, PLAN_SHARDS_MAX);
+        process->restart_at_us = now + draw_us(run, 5000000);
+        process_stop(process);
         break;
     case FAULT_ALLOCATION: make_allocation_fail(run, process); break;
     case FAULT_MEMORY_EDGE: set_memory_edge(run, process); break;
     case FAULT_CONFIG: set_config(run, process); break;
     case FAULT_CLIENT_LIMIT: limit_clients(run, process); break;
-    case FAULT_CLIENT_PAUSE:
-        snprintf(line, sizeof line, "CLIENT PAUSE %d ",
-                 (int)prng_below(&run->faults, run->plan.process_rate[FAULT_CLIENT_LIMIT] ? 4000 : 1000));
+    case FAULT_CLIENT_PAUSE: {
+        int most_ms = run->plan.process_rate[FAULT_CLIENT_LIMIT] ? 4000 : 1000;
+        snprintf(line, sizeof line, "CLIENT PAUSE %d ", (int)prng_below(&run->faults, (uint64_t)most_ms));
         strcat(line, prng_below(&run->faults, 2) ? "ALL" : "WRITE");
-        tell_operator(run, fault, process, line);
+        if (!tell_operator(run, fault, process, line)) break;
+        int64_t since_us = run->hindered_until_us > now ? run->hindered_until_us : now;
+        run->hindered_until_us = since_us + most_ms * 1000 + 1000000;
         break;
+    }
     case FAULT_CLIENT_KILL: {
         struct client *victim = any_client(run);
         if (run->plan.process_rate[FAULT_RESHARD] && prng_below(&run->faults, 2)) {
@@ -441,15 +488,19 @@ static void fire(struct run *run, enum process_fault fault)
             break;
         }
         if (client->state != CLIENT_OPEN || !client->conn || client->is_operator || client->is_cut) break;
-        fault_traced(run, fault, NULL, -1, client->index, 0);
+        int64_t slow_us = 0;
+        if (fault == FAULT_CLIENT_SLOW) slow_us = draw_us(run, 3000000);
+        if (fault == FAULT_CLIENT_FLOOD) slow_us = draw_us(run, 8000000);
+        fault_traced(run, fault, NULL, -1, client->index, slow_us);
         if (fault == FAULT_CLIENT_CUT) client_cut(client);
         if (fault == FAULT_CLIENT_HOSTILE) client_hostile(client);
         if (fault == FAULT_CLIENT_FLOOD) {
             bool query = prng_below(&run->faults, 4) == 0;
-            client_flood(client, query, now + draw_us(run, 8000000));
+            client_flood(client, query, now + slow_us);
         }
         if (fault == FAULT_CLIENT_SLOW) {
-            client->slow_until_us = now + draw_us(run, 3000000);
+            client->slow_until_us = now + slow_us;
+            io_wake(client->io); /* it looks at that time */
             io_recv_pause(client->conn);
             client->link->was_slow = true;
         }
@@ -460,11 +511,41 @@ static void fire(struct run *run, enum process_fault fault)
     }
 }
 
+/* An orderly stop that was asked for in the middle of the run. */
+static void follow_stop(struct process *process)
+{
+    struct run *run = process->run;
+    if (run->stopping) return;
+    if (process_has_stopped(process)) {
+        process_end(process);
+        link_process_crashed(process); /* nothing is durable yet */
+        return;
+    }
+    int64_t since = process->stop_asked_us;
+    if (process->paused_until_us > since) since = process->paused_until_us;
+    if (run->hindered_until_us > since) since = run->hindered_until_us;
+    if (run_now_us(run) > since + STOP_US)
+        run_fail(run, ORACLE_LIVENESS, NULL, "node %d does not stop within %d s", process->index,
+                 (int)(STOP_US / 1000000));
+}
+
+/* When the clients come together, or, if there are to be more than one of its kind at such a time, soon after
+ * this one. */
+static int64_t together(struct run *run, int64_t now_us, int64_t next_us, uint32_t rate)
+{
+    int64_t rally = run->plan.rally_us, since = (now_us - run->start_us) % rally;
+    uint64_t most = UINT64_C(10) << prng_below(&run->faults, 10);
+    if (since < rally / 2 && since < 30000 && MINUTE_US / rate < rally && prng_below(&run->faults, 5))
+        return now_us + (int64_t)prng_below(&run->faults, most);
+    return run_rally_us(run, next_us, &run->faults);
+}
+
 void process_faults(struct run *run)
 {
     int64_t now = run_now_us(run);
     for (int i = 0; i < run->plan.nodes; i++) {
         struct process *process = &run->processes[i];
+        if (process->stop_asked_us) follow_stop(process);
         if (!process->up && process->restart_at_us <= now) process_start(process, process->next_shards);
         if (process->failing && process->failing_until_us <= now) heal_allocation(process);
         if (run->plan.process_rate[FAULT_CLIENT_LIMIT]) limits_look(process);
@@ -477,7 +558,9 @@ void process_faults(struct run *run)
         if (!rate || fault == FAULT_MAIL_LATE) continue;
         if (!run->next_fault_us[fault]) run->next_fault_us[fault] = now + MINUTE_US / (2 * rate);
         if (now < run->next_fault_us[fault]) continue;
-        run->next_fault_us[fault] = now + (int64_t)prng_below(&run->faults, (uint64_t)(2 * MINUTE_US / rate));
+        int64_t next = now + (int64_t)prng_below(&run->faults, (uint64_t)(2 * MINUTE_US / rate));
+        if (run->plan.rally_us) next = together(run, now, next, rate);
+        run->next_fault_us[fault] = next;
         fire(run, (enum process_fault)fault);
     }
 }
@@ -504,6 +587,46 @@ void process_faults_end(struct run *run)
 int process_shards(const struct process *process)
 {
     return atomic_load(&process->node->shard_count);
+}
+
+static bool mail_waits(const struct node *node, int from, int to)
+{
+    for (int lane = 0; lane < LANE_COUNT; lane++) {
+        struct ring *ring = node->rings[from][to][lane];
+        if (ring && !ring_is_empty(ring)) return true;
+    }
+    return false;
+}
+
+bool process_has_mail(const struct process *process, int shard)
+{
+    const struct shard *s = process->node->shards[shard];
+    if (s->parked || s->lend_queue) return true;
+    for (int from = 0; from < s->actors; from++)
+        if (from != shard && mail_waits(process->node, from, shard)) return true;
+    return false;
+}
+
+static void check_pair(struct process *process, int from, int to)
+{
+    const struct shard *shard = process->node->shards[to];
+    if (!process->running[to] || !process->lying[to] || from >= shard->actors ||
+        !mail_waits(process->node, from, to) || io_sim_ready(shard->io))
+        return;
+    run_fail(process->run, ORACLE_LIVENESS, NULL,
+             "node %d: shard %d sleeps and nobody wakes it, while mail from shard %d waits", process->index,
+             to, from);
+}
+
+/* After a turn of `shard`, which has perhaps got mail and has perhaps sent some. */
+void process_check_mail(struct process *process, int shard)
+{
+    const struct node *node = process->node;
+    for (int other = 0; other < SHARDS_MAX && (node->shards[other] || process->running[other]); other++) {
+        if (other == shard) continue;
+        check_pair(process, other, shard);
+        check_pair(process, shard, other);
+    }
 }
 
 /* What is accounted is at least what the partitions take. */

@@ -17,7 +17,7 @@
 #define STOP_US   (10 * SECOND_US)
 
 const char *const oracle_names[ORACLES] = {"model", "linear",   "transactions", "order",  "memory", "wire",
-                                           "ttl",   "liveness", "audit",        "limits", "config"};
+                                           "ttl",   "liveness", "audit",        "limits", "config", "litmus"};
 
 void run_fail(struct run *run, enum oracle oracle, const struct trace_place *place, const char *format, ...)
 {
@@ -37,6 +37,23 @@ void run_fail(struct run *run, enum oracle oracle, const struct trace_place *pla
 
 /* ---- begin and end ---- */
 
+/* Where no fault delays anything behind the simulator's back, a command is answered as soon as those before
+ * it are: what all clients may have sent at once, three times over, and half a second. */
+static int64_t prompt_us(const struct plan *plan)
+{
+    for (int i = 0; i < IO_SIM_FAULT_COUNT; i++)
+        if (plan->world_rate[i] && i != IO_SIM_NET_SPLIT && i != IO_SIM_NET_ONE_BYTE &&
+            i != IO_SIM_NET_SHORT_WRITE)
+            return 0;
+    const uint32_t *rate = plan->process_rate;
+    if (rate[FAULT_CLIENT_PAUSE] &&
+        (rate[FAULT_CLOCK_STEP] || rate[FAULT_PAUSE] || rate[FAULT_PAUSE_LONG] || rate[FAULT_SLOW_CORE]))
+        return 0; /* when does it begin? */
+    int64_t commands =
+        (int64_t)plan->clients * plan->depth_max * (100 + 5 * plan->workload.transaction_percent) / 100;
+    return SECOND_US / 2 + 3 * commands * (plan->command_cost_ns / 1000 + plan->turn_cost_us);
+}
+
 static void begin(struct run *run)
 {
     plan_draw(&run->plan, &run->options.plan);
@@ -47,6 +64,7 @@ static void begin(struct run *run)
     CHECK(run->arena);
     run->world = io_sim_world_create(plan->seed);
     run->start_us = run_now_us(run);
+    run->prompt_us = prompt_us(plan);
     prng_seed(&run->schedule, plan->schedule_seed);
     prng_seed(&run->faults, plan->process_seed);
     for (int i = 0; i < IO_SIM_FAULT_COUNT; i++)
@@ -165,6 +183,13 @@ static void work(struct run *run)
         int64_t next = now < end ? end : now + SECOND_US;
         schedule_step(run, next < night_at ? next : night_at);
     }
+}
+
+int64_t run_rally_us(const struct run *run, int64_t at_us, struct prng *prng)
+{
+    int64_t rally = run->plan.rally_us, since = at_us - run->start_us;
+    int64_t late = 10 << prng_below(prng, 10);
+    return run->start_us + (since / rally + 1) * rally + (int64_t)prng_below(prng, (uint64_t)late);
 }
 
 static size_t unanswered(const struct run *run, const struct client **who)
@@ -289,7 +314,18 @@ static void empty(struct run *run)
 
 static void stop(struct run *run)
 {
+    /* In the middle of a change, if the seed has such. */
+    if (run->plan.process_rate[FAULT_RESHARD]) {
+        char line[32];
+        snprintf(line, sizeof line, "CONFIG SET shards %d",
+                 1 + (int)prng_below(&run->faults, PLAN_SHARDS_MAX));
+        for (int i = 0; i < run->client_count; i++)
+            if (run->clients[i].is_operator) client_say(&run->clients[i], line);
+        int64_t then = run_now_us(run) + (int64_t)prng_below(&run->faults, 3000);
+        while (goes_on(run) && run_now_us(run) < then) schedule_step(run, then);
+    }
     int64_t end = run_now_us(run) + STOP_US;
+    run->stopping = true;
     for (int i = 0; i < run->plan.nodes; i++) process_stop(&run->processes[i]);
     for (;;) {
         bool all = true;

@@ -13,6 +13,7 @@
 
 #include "config/config.h"
 #include "sim/limits.h"
+#include "sim/litmus.h"
 #include "sim/plan.h"
 #include "sim/trace.h"
 
@@ -42,6 +43,7 @@ enum oracle {
     ORACLE_AUDIT,        /* at the end contents equal the model's */
     ORACLE_LIMITS,       /* clients are refused and closed by limits as they are set, and not otherwise */
     ORACLE_CONFIG,       /* shards agree on the configuration */
+    ORACLE_LITMUS,       /* litmus tests have allowed outcomes only */
     ORACLES
 };
 extern const char *const oracle_names[ORACLES];
@@ -75,14 +77,18 @@ struct process {
     uint32_t priority[RUN_SHARDS_MAX];
     int slow_factor[RUN_SHARDS_MAX];
     int64_t slow_until_us[RUN_SHARDS_MAX];
+    bool lying[RUN_SHARDS_MAX]; /* it has announced that it sleeps, and waits */
     int64_t paused_until_us, restart_at_us;
+    int64_t stop_asked_us;  /* an orderly stop is under way since; 0: none */
     struct link *links[64]; /* found lately, by session ID */
     int64_t empty_bytes;    /* accounted when nothing was in it */
     int next_shards;        /* at the next start */
     uint64_t turns[RUN_SHARDS_MAX];
     struct statistics *statistics; /* since its start */
-    bool memory_faults;            /* an allocation may have failed */
-    struct partition *failing;     /* its slab fails, until */
+    bool few_keys;
+    int64_t few_keys_us;       /* when hardly any were left, lately; see plan.demands_room */
+    bool memory_faults;        /* an allocation may have failed */
+    struct partition *failing; /* its slab fails, until */
     int64_t failing_until_us;
     struct limits limits;
 };
@@ -99,6 +105,10 @@ void process_check_counts(struct process *process); /* nothing dead is left, and
 void process_check_config(struct process *process); /* all shards have the same one */
 void process_check_empty(struct process *process);  /* after FLUSHALL: nothing is accounted any more */
 int process_shards(const struct process *process);
+bool process_may_refuse(const struct process *process, int64_t since_us);
+/* Mail that was published for a shard that sleeps, and nobody will wake it. */
+void process_check_mail(struct process *process, int shard);
+bool process_has_mail(const struct process *process, int shard); /* or has lent partitions */
 
 /* ---- scheduler ---- */
 
@@ -120,6 +130,8 @@ struct op {
     int64_t sent_us, answered_us;
     uint64_t sent_tick, answered_tick; /* of the run's count of such events; 0: never */
     int db;
+    uint64_t litmus; /* 1 + the instance that it is of; 0: none */
+    uint8_t player;
     char *reply; /* as executed; malloc'ed */
     size_t reply_len;
 };
@@ -217,6 +229,13 @@ struct client {
     size_t out_len, out_capacity, sending_len, sending_capacity;
     bool is_sending, is_cut;
     bool was_limited; /* its last connection was perhaps closed by a limit */
+    int burst_left; /* units of this burst that are still to be sent */
+    struct litmus_game {
+        uint64_t instance;
+        int left;       /* instances of this round, with that one */
+        const char *at; /* in its program; NULL: before its begin */
+        bool in_multi;
+    } litmus;
     char *in;
     size_t in_len, in_capacity, in_seen;
     bool finished; /* sends no more */
@@ -234,6 +253,10 @@ bool client_say(struct client *client, const char *line);
 /* Do faults of this seed break connections without anybody's fault? */
 bool client_may_be_broken(const struct client *client);
 void client_send(struct client *client, const struct slice *argv, int argc);
+/* For litmus.c: a command that is sent with the next flush; whether shrinking leaves out a unit. */
+struct op *client_queue(struct client *client, enum op_kind kind, const struct slice *argv, int argc);
+void client_flush(struct client *client);
+bool client_is_dropped(const struct client *client, uint64_t unit);
 
 /* ---- ambushes: faults that wait for a session to be in a delicate state ---- */
 
@@ -266,8 +289,10 @@ struct run_result {
     uint64_t process_fired[PROCESS_FAULTS], world_fired[IO_SIM_FAULT_COUNT];
     uint64_t executed[RUN_SHARDS_MAX];
     struct finding finding;
-    uint32_t units[RUN_CLIENTS_MAX]; /* that clients drew */
-    uint64_t undecided;              /* keys whose history the checker gave up on */
+    uint32_t units[RUN_CLIENTS_MAX];          /* that clients drew */
+    uint64_t undecided;                       /* keys whose history the checker gave up on */
+    uint64_t litmus_played[LITMUS_TESTS_MAX]; /* instances played to their end */
+    uint64_t litmus_weak[LITMUS_TESTS_MAX];   /* of these, with an outcome that only `relaxed` allows */
 };
 
 struct run {
@@ -282,10 +307,14 @@ struct run {
     struct prng schedule, faults;
     uint64_t op_count, tick;
     int64_t start_us;
-    bool quiet;             /* nothing is under way but what the operator asks */
-    bool night;             /* clients and faults rest */
-    bool healing;           /* no new faults, no new commands */
-    uint32_t turn_executed; /* commands run in this turn */
+    bool quiet;                /* nothing is under way but what the operator asks */
+    bool night;                /* clients and faults rest */
+    int64_t hindered_until_us; /* by faults that make things slow */
+    int64_t prompt_us;         /* within which all is answered that nothing hinders; 0: the seed has faults of
+                                  which nobody knows when they hinder */
+    bool stopping;             /* the end of the run */
+    bool healing;              /* no new faults, no new commands */
+    uint32_t turn_executed;    /* commands run in this turn */
     int64_t next_fault_us[PROCESS_FAULTS];
     int64_t ambush_until_us[AMBUSHES];
     int burst_left, burst_process, burst_shard, round_robin;
@@ -299,6 +328,9 @@ static inline int64_t run_now_us(const struct run *run)
 {
     return io_sim_now_us(run->world);
 }
+
+/* The next moment from `at_us` on at which the seed's clients and faults come together, and a little more. */
+int64_t run_rally_us(const struct run *run, int64_t at_us, struct prng *prng);
 
 void run_simulation(const struct run_options *options, struct run_result *result);
 

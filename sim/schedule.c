@@ -28,7 +28,8 @@ static int collect(struct run *run, struct candidate *out, int64_t *next_us)
             continue;
         }
         for (int s = 0; s < SHARDS_MAX; s++) {
-            if (!process->running[s] || !io_sim_ready(shard_io(process->node->shards[s]))) {
+            if (!process->running[s] ||
+                (process->lying[s] && !io_sim_ready(shard_io(process->node->shards[s])))) {
                 process->ready_since_us[s] = 0;
                 continue;
             }
@@ -43,6 +44,19 @@ static int collect(struct run *run, struct candidate *out, int64_t *next_us)
         }
     }
     return count;
+}
+
+static int hold(struct run *run, const struct candidate *c, int count)
+{
+    int best = (int)prng_below(&run->schedule, (uint64_t)count);
+    if (!process_has_mail(c[best].process, c[best].shard)) return best;
+    if (prng_below(&run->schedule, 40) == 0) {
+        int64_t length = 100 << prng_below(&run->schedule, 9);
+        c[best].process->starved_until_us[c[best].shard] = run_now_us(run) + length;
+    }
+    for (int i = 0; i < count; i++) /* somebody without, if there is one */
+        if (!process_has_mail(c[i].process, c[i].shard)) return i;
+    return best;
 }
 
 static int choose(struct run *run, const struct candidate *c, int count)
@@ -83,8 +97,18 @@ static int choose(struct run *run, const struct candidate *c, int count)
         run->burst_shard = c[best].shard;
         run->burst_left = (int)prng_below(&run->schedule, 30);
         return best;
+    case SCHEDULE_HOLD: return hold(run, c, count);
     default: return (int)prng_below(&run->schedule, (uint64_t)count);
     }
+}
+
+/* After its turn a shard lies down at once, as nobody can see it between; what comes just before it lies down
+ * is the fault "mail late". */
+static void lie_down(struct process *process, int s)
+{
+    struct shard *shard = process->node->shards[s];
+    io_sim_sleep(shard_io(shard), shard_lie_down(shard, 100000));
+    process->lying[s] = true;
 }
 
 static void turn(struct run *run, const struct candidate *who)
@@ -92,15 +116,25 @@ static void turn(struct run *run, const struct candidate *who)
     struct process *process = who->process;
     struct shard *shard = process->node->shards[who->shard];
     int64_t now = run_now_us(run);
+    if (!process->lying[who->shard]) { /* its life begins */
+        lie_down(process, who->shard);
+        return;
+    }
     run->turn_executed = 0;
     run->result.turns++;
     process->turns[who->shard]++;
     io_sim_trace_note(run->world, (uint64_t)process->index << 32 | (uint64_t)who->shard);
-    bool goes_on = shard_turn(shard, 100000);
-    if (!goes_on && process->node) process->running[who->shard] = false;
+    bool goes_on = shard_get_up(shard, INT64_MAX);
+    if (goes_on)
+        lie_down(process, who->shard);
+    else
+        process->running[who->shard] = false;
+    process_check_mail(process, who->shard);
     if (process->slow_until_us[who->shard] <= now) process->slow_factor[who->shard] = 1;
     int64_t cost = run->plan.turn_cost_us + (int64_t)run->turn_executed * run->plan.command_cost_ns / 1000;
     cost *= process->slow_factor[who->shard];
+    if (process->slow_factor[who->shard] > 1 && now + cost > run->hindered_until_us)
+        run->hindered_until_us = now + cost;
     process->free_at_us[who->shard] = now + cost;
     TRACE(run->trace, turn, now - run->start_us, process->index, who->shard, cost, (int)run->turn_executed,
           0);

@@ -443,7 +443,8 @@ void workload_draw(struct workload *workload, int client, uint64_t number, int64
     unit->len = 0;
     unit->is_transaction = false;
     unit->family = 0;
-    uint32_t plain = workload->families & ~(uint32_t)(FAMILY_REGISTER | FAMILY_APPEND | FAMILY_CONNECTION);
+    uint32_t plain = workload->families &
+                     ~(uint32_t)(FAMILY_REGISTER | FAMILY_APPEND | FAMILY_CONNECTION | FAMILY_LITMUS);
     bool is_served_otherwise = workload->families & FAMILY_CONNECTION;
     uint32_t kind = (uint32_t)below(&d, 100);
     if (workload->families & FAMILY_REGISTER && (kind < 12 || !plain)) {

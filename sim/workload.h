@@ -30,7 +30,8 @@ enum workload_family {
     FAMILY_NODE = 1 << 13, /* asks or tells every shard: INFO, CONFIG SET, CLIENT LIST …, also inside MULTI */
     FAMILY_CONNECTION =
         1 << 14, /* changes how the connection is served: CLIENT REPLY, MONITOR, HELLO, QUIT … */
-    FAMILY_ALL = (1 << 15) - 1
+    FAMILY_ALL = (1 << 15) - 1,
+    FAMILY_LITMUS = 1 << 15 /* sim/litmus.h; in a theme of its own */
 };
 extern const char *const workload_family_names[]; /* in the order of the bits; NULL at the end */
 

@@ -14,7 +14,7 @@
 
 const char *const workload_family_names[] = {"string", "bit",    "key",        "hash",   "list",  "set",
                                              "zset",   "stream", "expire",     "server", "flush", "register",
-                                             "append", "node",   "connection", NULL};
+                                             "append", "node",   "connection", "litmus", NULL};
 
 const struct workload_template workload_templates[] = {
     {FAMILY_STRING, 6, "GET $s"},

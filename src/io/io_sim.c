@@ -326,6 +326,16 @@ static int sim_turn(struct io *io, int64_t deadline_us, struct io_completion *ou
     return n;
 }
 
+void io_sim_sleep(struct io *io, int64_t deadline_us)
+{
+    struct sim_io *s = sim_of(io);
+    if (s->dead) return;
+    sim_net_send_all(s);
+    deadline_set(s, deadline_us > sim_of_io(s)->now_us ? deadline_us : INT64_MAX);
+    s->deadline_fired = deadline_us <= sim_of_io(s)->now_us;
+    s->maybe_ready = is_ready(s);
+}
+
 bool io_sim_ready(struct io *io)
 {
     struct sim_io *s = sim_of(io);

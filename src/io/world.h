@@ -71,6 +71,9 @@ struct io_world *io_sim_node(struct io_world *world, const char *name);
  * INT64_MAX: no limit, and time stays when nothing is to come. */
 bool io_sim_step(struct io_world *world, int64_t not_after_us);
 int64_t io_sim_now_us(const struct io_world *world);
+/* The first half of an io_wait(), for callers that do the other one in a later step: what was submitted is
+ * under way, and the io is ready from the deadline on. */
+void io_sim_sleep(struct io *io, int64_t deadline_us);
 bool io_sim_ready(struct io *io); /* has completions, a wake-up, or its io_wait deadline has passed */
 uint64_t io_sim_trace_hash(const struct io_world *world);
 void io_sim_trace_note(struct io_world *world, uint64_t word); /* the harness mixes its own events in */

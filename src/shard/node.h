@@ -30,8 +30,6 @@ struct io;
 /* How actors come to life and end: threads in production, scheduler entries in the simulator. */
 struct node_host {
     void *context;
-    bool scheduled; /* io_wait() returns at once and somebody else decides when a turn comes (the simulator):
-                       an actor then counts as asleep between its turns */
     struct io *(*io_create)(void *context, int *error);
     void (*io_destroy)(void *context, struct io *io);
     bool (*actor_start)(void *context, struct shard *shard);
@@ -47,7 +45,7 @@ struct node_host {
     /* What the simulator's oracles see; NULL in production. `executed`: a command's handler has run on this
      * shard and written its reply from `reply_start` on; `session` may be another shard's. `record`: a change
      * record, before `executed` of the command that made it. `mail_late`: the consumer looks
-     * at this ring just before what is in it is published; it is woken again. */
+     * at this ring just before what is in it is published. */
     void (*executed)(void *context, const struct shard *shard, const struct session *session,
                      const struct command_context *ctx, size_t reply_start);
     void (*record)(void *context, const struct record *record);

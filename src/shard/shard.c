@@ -289,30 +289,26 @@ static int64_t deadline(const struct shard *shard, int64_t max_wait_us)
     return at < now + max_wait_us ? at : now + max_wait_us;
 }
 
-static int wait_for_work(struct shard *shard, int64_t max_wait_us, struct io_completion *completions)
+int64_t shard_lie_down(struct shard *shard, int64_t max_wait_us)
 {
     int64_t until = deadline(shard, max_wait_us);
+    if (until <= shard->now_monotonic_us || shard->actors == 1) return until;
     _Atomic bool *sleeping = &shard->node->sleeping[shard->index];
-    bool sleeps = until > shard->now_monotonic_us && shard->actors > 1;
-    if (sleeps) {
-        atomic_store_explicit(sleeping, true, memory_order_relaxed);
-        atomic_thread_fence(memory_order_seq_cst);
-        if (!mail_is_empty(shard) && !MUTANT(sleeps_on_mail)) {
-            MARK("shard.mail_before_sleep");
-            until = shard->now_monotonic_us;
-            atomic_store_explicit(sleeping, false, memory_order_relaxed);
-            sleeps = false;
-        }
-    }
-    int count = io_wait(shard->io, until, completions, COMPLETIONS_MAX);
-    if (sleeps && !shard->node->host.scheduled) atomic_store_explicit(sleeping, false, memory_order_relaxed);
-    return count;
+    atomic_store_explicit(sleeping, true, memory_order_relaxed);
+    atomic_thread_fence(memory_order_seq_cst);
+    if (mail_is_empty(shard) || MUTANT(sleeps_on_mail)) return until;
+    MARK("shard.mail_before_sleep");
+    atomic_store_explicit(sleeping, false, memory_order_relaxed);
+    return shard->now_monotonic_us;
 }
 
-bool shard_turn(struct shard *shard, int64_t max_wait_us)
+bool shard_get_up(struct shard *shard, int64_t until_us)
 {
     struct io_completion completions[COMPLETIONS_MAX];
-    int count = wait_for_work(shard, max_wait_us, completions);
+    int count = io_wait(shard->io, until_us, completions, COMPLETIONS_MAX);
+    _Atomic bool *sleeping = &shard->node->sleeping[shard->index];
+    if (atomic_load_explicit(sleeping, memory_order_relaxed))
+        atomic_store_explicit(sleeping, false, memory_order_relaxed);
     read_time(shard);
     for (int i = 0; i < count; i++) take_completion(shard, &completions[i]);
     if (shard->actors > 1) {
@@ -341,6 +337,11 @@ bool shard_turn(struct shard *shard, int64_t max_wait_us)
     if (UNLIKELY(shard->reshard || shard->moving_asked)) reshard_step(shard);
     if (shard->actors > 1) mail_publish(shard);
     return !stop_step(shard);
+}
+
+bool shard_turn(struct shard *shard, int64_t max_wait_us)
+{
+    return shard_get_up(shard, shard_lie_down(shard, max_wait_us));
 }
 
 void shard_run(void *argument)

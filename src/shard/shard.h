@@ -23,6 +23,10 @@ void shard_destroy(struct shard *shard);
 /* One turn: waits for something to do, not longer than `max_wait_us`. False when the actor has stopped for
  * good. */
 bool shard_turn(struct shard *shard, int64_t max_wait_us);
+/* Its two halves, for a simulator, in which other actors have their turns between them. The first announces
+ * that the shard sleeps, unless it has mail, and returns until when (in the past: not at all). */
+int64_t shard_lie_down(struct shard *shard, int64_t max_wait_us);
+bool shard_get_up(struct shard *shard, int64_t until_us);
 void shard_run(void *shard); /* a thread's main: turns until stopped */
 struct io *shard_io(const struct shard *shard);
 
