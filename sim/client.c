@@ -273,7 +273,7 @@ static void connected(struct client *client)
     struct run *run = client->run;
     client->state = CLIENT_OPEN;
     client->link = link_create(run, client->process, client->index);
-    client->link->last_heard_us = now_us(client);
+    client->link->last_heard_us = client->connecting_since_us; /* the server may know of it since then */
     io_local_address(client->conn, client->link->address);
     TRACE(run->trace, connect, now_us(client) - run->start_us, client->index, client->process->index, "");
     if (run->plan.resp3_percent > (int)prng_below(&client->prng, 100)) client_say(client, "HELLO 3");

@@ -175,7 +175,8 @@ struct link {
     uint64_t written_bytes, received_bytes; /* replies of its commands; what the client got */
     int64_t last_executed_us;
     bool was_slow;         /* did not read for a while */
-    int64_t last_heard_us; /* the server has surely heard of it then: when what was answered last was sent */
+    int64_t last_heard_us; /* the server has heard of it then or later, for sure: when what was answered last
+                              was sent, or the connection was asked for */
 };
 
 struct link *link_create(struct run *run, struct process *process, int client);
