@@ -184,10 +184,11 @@ static bool is_recent(const struct process *process, enum limit limit)
 
 void limits_refused(struct run *run, struct link *link)
 {
-    const struct process *process = link->process;
+    struct process *process = link->process;
     struct trace_place place = {.client = link->client, .node = process->index, .shard = -1};
     link->refused = true;
     if (link->life != process->life || !process->up) return;
+    look_at_configs(process, run_now_us(run)); /* CONFIG SET may not have come to all shards yet */
     if (!is_recent(process, LIMIT_CLIENTS)) {
         run_fail(run, ORACLE_LIMITS, &place, "client %d was refused, but maxclients is at its default",
                  link->client);
