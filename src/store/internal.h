@@ -26,6 +26,8 @@ static inline void partition_file(struct partition *partition, slab_handle handl
 {
     struct store_env *env = partition->env;
     int64_t time_ms = deadline_ms < INT64_MAX ? deadline_ms + 1 : deadline_ms;
+    if (UNLIKELY(time_ms < partition->wheel.now_ms) && !MUTANT(wheel_never_turns_back))
+        wheel_turn_back(&partition->wheel, &partition->slab, env->now_ms);
     wheel_file(&partition->wheel, &partition->slab, handle, time_ms);
     if (env->expiry_ms && time_ms < env->expiry_ms[partition->id]) env->expiry_ms[partition->id] = time_ms;
     if (time_ms < env->next_expiry_ms) env->next_expiry_ms = time_ms;

@@ -118,6 +118,26 @@ void wheel_moved(struct wheel *wheel, struct slab *slab, slab_handle handle)
     item_expiry_put(next, theirs);
 }
 
+/* What is filed differs from the time that was reached below the highest bit in which the two times differ,
+ * or in that bit and above. The former belongs into the one slot that holds the time that was reached, the
+ * latter stays where it is. (At the top level, which goes round, slots may then stand for an earlier time
+ * than their items': these are filed again when it comes.) */
+void wheel_turn_back(struct wheel *wheel, struct slab *slab, int64_t now_ms)
+{
+    int64_t reached_ms = wheel->now_ms;
+    if (now_ms >= reached_ms) return;
+    MARK("wheel.turned_back");
+    wheel->now_ms = now_ms;
+    unsigned to = slot_for(wheel, reached_ms);
+    for (unsigned level = 0; level < to / 64; level++)
+        while (wheel->occupied[level]) {
+            unsigned slot = level * 64 + (unsigned)__builtin_ctzll(wheel->occupied[level]);
+            slab_handle handle = slots_of(wheel, slab)[slot];
+            wheel_remove(wheel, slab, handle);
+            wheel_file(wheel, slab, handle, reached_ms);
+        }
+}
+
 slab_handle wheel_first(const struct wheel *wheel, struct slab *slab)
 {
     if (!wheel->count) return 0;

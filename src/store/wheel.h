@@ -10,11 +10,13 @@
  * bitmap per level finds the next occupied slot, so idle time costs nothing.
  *
  * Invariants: W1 an item with an expiry block is in exactly one list. W2 slots at level 0 hold one
- * millisecond only. W3 no item is filed before `now_ms`; what was due earlier sits in the current slot.
+ * millisecond only. W3 no item is filed before `now_ms`; what was due earlier sits in the current slot. W4
+ * who files an item for a time before `now_ms` turns the wheel back first (partition_file), if the clock is
+ * back.
  *
  * The first item of a list carries ITEM_WHEEL_HEAD and the slot's number in `previous`.
  * Threading: the partition's holder. Memory: 1.5 KB from the slab from the first TTL until the last one
- * expired or was evicted. Tests: test/unit/wheel_test.c.
+ * expired or was evicted. Tests: test/unit/wheel_test.c, store_expiry_test.c.
  */
 #ifndef WEFT_STORE_WHEEL_H
 #define WEFT_STORE_WHEEL_H
@@ -35,6 +37,11 @@ struct wheel {
 bool wheel_prepare(struct wheel *wheel, struct slab *slab, int64_t now_ms);
 /* Files an item that has an expiry block and is in no list. */
 void wheel_file(struct wheel *wheel, struct slab *slab, slab_handle item, int64_t filing_time_ms);
+/* The clock has gone back: `now_ms` is the time again, so that what is filed next need not wait for the time
+ * that was reached before. Each item stays due when it was. Costs a move for each item that is due within
+ * about the length of the step after the time that was reached; where the step crosses the boundary of a
+ * level, for each within a slot of that level. Does nothing when the wheel is not ahead. */
+void wheel_turn_back(struct wheel *wheel, struct slab *slab, int64_t now_ms);
 void wheel_remove(struct wheel *wheel, struct slab *slab, slab_handle item);
 /* The item's allocation moved (its expiry block was copied along): mends its neighbours' links. */
 void wheel_moved(struct wheel *wheel, struct slab *slab, slab_handle item);

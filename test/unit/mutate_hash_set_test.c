@@ -258,6 +258,7 @@ static void step(struct world *w)
 static void pass_time(struct world *w)
 {
     w->env.now_ms += (int64_t)prng_below(&w->prng, 100);
+    if (prng_below(&w->prng, 20) == 0) w->env.now_ms -= (int64_t)prng_below(&w->prng, 10000); /* it is set */
     while (partition_expire(w->partition, 10)) continue;
     for (int k = 0; k < KEYS; k += 2)
         for (uint32_t i = 0; i < w->twins[k].count; i++) {

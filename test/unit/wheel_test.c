@@ -1,7 +1,7 @@
 /* wheel: against a plain list of items with their times. Random filing (soon, late, in the past, beyond the
- * horizon), removing, moving to another allocation, postponing without filing anew, jumps of time; started in
- * front of the wrap of every level and of the whole wheel. What is due comes out, all of it and nothing else;
- * wheel_next_ms is never too late. */
+ * horizon), removing, moving to another allocation, postponing without filing anew, jumps of time, ahead and
+ * back; started in front of the wrap of every level and of the whole wheel. What is due comes out, all of it
+ * and nothing else; wheel_next_ms is never too late. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -45,6 +45,7 @@ static void file_one(struct model *m, int i, int64_t time_ms)
     item_init(item_of(m, i), item_header(ITEM_STRING, ITEM_INLINE, 2, 2) | ITEM_HAS_EXPIRY, 2, 2);
     memcpy(item_of(m, i)->rest + sizeof(struct item_expiry), &i, 2);
     item_expiry_put(item_of(m, i), (struct item_expiry){.deadline_ms = time_ms});
+    if (time_ms < m->wheel.now_ms) wheel_turn_back(&m->wheel, &m->slab, m->now_ms);
     wheel_file(&m->wheel, &m->slab, m->items[i].handle, time_ms);
     m->count++;
 }
@@ -152,7 +153,8 @@ static void random_step(struct model *m)
     default:
         if (prng_below(&m->prng, 20)) break;
         int64_t d = distance(m);
-        m->now_ms += d > 0 ? d : 0;
+        pop_due(m); /* what is due, and then is not for a while, dies later */
+        m->now_ms += d > 0 ? d : -(-d & ((1ll << prng_below(&m->prng, 40)) - 1));
     }
 }
 
