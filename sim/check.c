@@ -42,6 +42,7 @@ static void audit_key(struct client *client, const struct model_key *key)
     }
     client_send(client, (struct slice[]){SLICE("PEXPIRETIME"), key->key}, 2);
     client_send(client, (struct slice[]){SLICE("OBJECT"), SLICE("ENCODING"), key->key}, 3);
+    client_send(client, (struct slice[]){SLICE("MEMORY"), SLICE("USAGE"), key->key}, 3);
 }
 
 void check_audit_begin(struct run *run)
@@ -61,6 +62,133 @@ void check_audit_begin(struct run *run)
             while (model_next_key(process->model, db, now_ms, &cursor, &key)) audit_key(client, &key);
         }
     }
+}
+
+/* ---- deadlines: what dies goes by itself, and soon ---- */
+
+#define DRILL_KEYS_MAX   300 /* that get a deadline, of a node */
+#define DRILL_FIELDS_MAX 60  /* ... fields */
+#define DRILL_COMMON_MS  3500
+#define LATE_MS          200
+
+struct drill {
+    struct client *client;
+    const struct model *model;
+    struct prng prng;
+    int64_t now_ms, keys_left, fields_left;
+};
+
+/* Many at one time, as of what is to end at midnight, and some before. */
+static int64_t drill_deadline(struct drill *d)
+{
+    if (prng_below(&d->prng, 3)) return d->now_ms + DRILL_COMMON_MS;
+    return d->now_ms + 500 + (int64_t)prng_below(&d->prng, DRILL_COMMON_MS - 500);
+}
+
+static void drill_key(struct drill *d, int db, const struct model_key *key)
+{
+    char deadline[24];
+    bool fields = strcmp(key->type, "hash") == 0 && d->fields_left > 0 && prng_below(&d->prng, 2);
+    size_t cursor = 0;
+    struct slice field;
+    while (fields && d->fields_left > 0 && model_next_field(d->model, db, key->key, d->now_ms, &cursor, &field)) {
+        d->fields_left--;
+        snprintf(deadline, sizeof deadline, "%" PRId64, drill_deadline(d));
+        client_send(d->client,
+                    (struct slice[]){SLICE("HPEXPIREAT"), key->key, {deadline, strlen(deadline)},
+                                     SLICE("FIELDS"), SLICE("1"), field},
+                    6);
+    }
+    if (fields || prng_below(&d->prng, 4) == 0) return;
+    d->keys_left--;
+    snprintf(deadline, sizeof deadline, "%" PRId64, drill_deadline(d));
+    client_send(d->client, (struct slice[]){SLICE("PEXPIREAT"), key->key, {deadline, strlen(deadline)}}, 3);
+}
+
+void check_drill_begin(struct run *run)
+{
+    for (int p = 0; p < run->plan.nodes; p++) {
+        struct process *process = &run->processes[p];
+        struct drill d = {.client = operator_of(run, process),
+                          .model = process->model,
+                          .now_ms = io_sim_realtime_us(process->world) / 1000,
+                          .keys_left = DRILL_KEYS_MAX,
+                          .fields_left = DRILL_FIELDS_MAX};
+        prng_seed(&d.prng, run->plan.process_seed ^ (uint64_t)(p + 1) << 40);
+        for (int db = 0; db < 16 && d.keys_left > 0; db++) {
+            char number[8];
+            size_t cursor = 0;
+            struct model_key key;
+            snprintf(number, sizeof number, "%d", db);
+            if (model_key_count(process->model, db, d.now_ms) == 0) continue;
+            client_send(d.client, (struct slice[]){SLICE("SELECT"), {number, strlen(number)}}, 2);
+            while (d.keys_left > 0 && model_next_key(process->model, db, d.now_ms, &cursor, &key))
+                drill_key(&d, db, &key);
+        }
+        if (!run->plan.drill_reshards) continue;
+        char line[32];
+        snprintf(line, sizeof line, "CONFIG SET shards %d", 1 + (int)prng_below(&d.prng, PLAN_SHARDS_MAX));
+        client_say(d.client, line);
+    }
+}
+
+/* Of a node that nothing hinders since `quiet_since_ms`. Where the clock goes back, deadlines that are set then
+ * may be before the time that a wheel has reached, and wait for it. */
+void check_overdue(struct process *process)
+{
+    if (process->run->plan.workload.far_deadlines) return;
+    struct model_overdue most;
+    char key[120], field[120] = "";
+    int64_t now_ms = io_sim_realtime_us(process->world) / 1000;
+    model_most_overdue(process->model, now_ms, &most);
+    if (!most.found) return;
+    int64_t since_ms = most.deadline_ms > process->quiet_since_ms ? most.deadline_ms : process->quiet_since_ms;
+    if (now_ms - since_ms <= LATE_MS) return;
+    struct trace_place place = {.client = -1, .node = process->index, .shard = -1, .db = most.db, .key = most.key};
+    value_print_bytes(most.key, 60, key, sizeof key);
+    if (most.is_field) value_print_bytes(most.field, 60, field, sizeof field);
+    run_fail(process->run, ORACLE_TTL, &place,
+             "node %d, database %d: %s%s%s has been dead for %" PRId64 " ms, and is not removed", process->index,
+             most.db, key, most.is_field ? ", field " : "", field, now_ms - most.deadline_ms);
+}
+
+/* ---- INFO keyspace ---- */
+
+static void keyspace_of_model(const struct process *process, char *out, size_t size)
+{
+    int64_t now_ms = io_sim_realtime_us(process->world) / 1000;
+    size_t n = (size_t)snprintf(out, size, "# Keyspace\r\n");
+    for (int db = 0; db < 16; db++) {
+        size_t cursor = 0;
+        int64_t keys = 0, expires = 0, timed_hashes = 0;
+        struct model_key key;
+        while (model_next_key(process->model, db, now_ms, &cursor, &key)) {
+            keys++;
+            expires += key.deadline_ms >= 0;
+            timed_hashes += key.fields_expire;
+        }
+        if (keys)
+            n += (size_t)snprintf(out + n, size - n,
+                                  "db%d:keys=%" PRId64 ",expires=%" PRId64 ",avg_ttl=0,subexpiry=%" PRId64 "\r\n",
+                                  db, keys, expires, timed_hashes);
+    }
+}
+
+bool check_keyspace(struct process *process, bool is_last)
+{
+    struct client *client = operator_of(process->run, process);
+    const struct op *op = client->link ? client->link->ops[client->link->count - 1] : NULL;
+    if (!op || !op->executed || op->argc != 2) return true; /* it was cut off */
+    struct value_arena arena = {0};
+    char wanted[2048];
+    keyspace_of_model(process, wanted, sizeof wanted);
+    struct slice text = value_parse(&arena, op->reply, op->reply_len).value->text;
+    bool right = slice_equal(text, (struct slice){wanted, strlen(wanted)});
+    if (!right && is_last)
+        run_fail(process->run, ORACLE_MODEL, NULL, "node %d: INFO keyspace says\n%.*s\nbut it should be\n%s",
+                 process->index, (int)text.len, text.ptr, wanted);
+    value_arena_free(&arena);
+    return right;
 }
 
 /* ---- histories ---- */

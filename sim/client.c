@@ -108,18 +108,28 @@ bool client_is_dropped(const struct client *client, uint64_t unit)
     return set && set[bit / 8] & 1 << bit % 8;
 }
 
-static void send_unit(struct client *client)
+/* A new unit, or the rest of the present one. False: it goes on after a while. */
+static bool send_unit(struct client *client)
 {
     struct run *run = client->run;
-    uint64_t number = client->unit_number++;
-    int64_t now_ms = io_sim_realtime_us(client->process->world) / 1000;
-    workload_draw(&run->plan.workload, client->index, number, now_ms, &client->unit);
-    if (client_is_dropped(client, number)) return;
-    bool in_multi = false;
-    for (int i = 0; i < client->unit.count; i++) {
+    if (!client->unit_at) {
+        uint64_t number = client->unit_number++;
+        int64_t now_ms = io_sim_realtime_us(client->process->world) / 1000;
+        workload_draw(&run->plan.workload, client->index, number, now_ms, &client->unit);
+        if (client_is_dropped(client, number)) return true;
+        client->unit_in_multi = false;
+    }
+    int from = client->unit_at;
+    client->unit_at = 0;
+    for (int i = from; i < client->unit.count; i++) {
+        if (i > from && i == client->unit.rest_at) {
+            client->unit_at = i;
+            client->act_at_us = now_us(client) + client->unit.rest_us;
+            return false;
+        }
         const struct unit_command *command = &client->unit.commands[i];
         if (command->argc == 0) continue;
-        enum op_kind kind = kind_of(&client->unit, i, &in_multi);
+        enum op_kind kind = kind_of(&client->unit, i, &client->unit_in_multi);
         link_add(run, client->link, kind, client->unit.family, command->argv, command->argc);
         if (is_word(command->argv[0], "QUIT")) {
             client->link->quits = client->finished = true;
@@ -127,6 +137,7 @@ static void send_unit(struct client *client)
         }
         append_command(client, command->argv, command->argc);
     }
+    return true;
 }
 
 static void think(struct client *client)
@@ -145,11 +156,13 @@ static void burst(struct client *client)
         client->burst_left = 1 + (int)prng_below(&client->prng, (uint64_t)plan->depth_max);
     int count = client->burst_left;
     if (plan->dribbles) count = 1 + (int)prng_below(&client->prng, count < 8 ? (uint64_t)count : 8);
-    for (int i = 0; i < count && link_outstanding(client->link) < OUTSTANDING_MAX && !client->finished; i++)
-        send_unit(client);
+    bool whole = true;
+    for (int i = 0; i < count && whole && link_outstanding(client->link) < OUTSTANDING_MAX && !client->finished; i++)
+        whole = send_unit(client);
     client->burst_left -= count;
     client_flush(client);
     if (client->finished) return; /* has said QUIT: acts when it has waited for too long */
+    if (!whole) return;           /* in the middle of a unit */
     if (client->burst_left) {
         uint64_t most = UINT64_C(50) << prng_below(&client->prng, 6);
         client->act_at_us = now_us(client) + (int64_t)prng_below(&client->prng, most);
@@ -238,6 +251,7 @@ static void go_away(struct client *client, const char *why)
     client->state = CLIENT_AWAY;
     client->is_sending = client->is_cut = client->finished = false;
     client->out_len = client->in_len = client->in_seen = 0;
+    client->unit_at = 0;
     client->silent_until_us = 0;
     client->burst_left = 0;
     client->litmus = (struct litmus_game){0};
@@ -326,7 +340,7 @@ bool client_may_be_broken(const struct client *client)
 {
     const struct run *run = client->run;
     const struct process *process = client->process;
-    if (client->link->life != process->life || !process->up || process->stop_asked_us) return true;
+    if (run->stopping || client->link->life != process->life || !process->up || process->stop_asked_us) return true;
     static const enum io_sim_fault breakers[] = {IO_SIM_NET_RESET, IO_SIM_NET_FIN_CUT, IO_SIM_NET_HALF_OPEN,
                                                  IO_SIM_NET_ATTACH_ERROR, IO_SIM_NET_ACCEPT_STORM};
     for (size_t i = 0; i < ARRAY_LEN(breakers); i++)
@@ -412,7 +426,7 @@ void client_turn(struct client *client)
         } else if (!client->finished && !client->is_operator && !run->healing && !run->night) {
             if (now < client->silent_until_us)
                 think(client);
-            else if (litmus_plays(client))
+            else if (!client->unit_at && litmus_plays(client))
                 litmus_begin(client);
             else
                 burst(client);

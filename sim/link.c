@@ -350,6 +350,44 @@ static void judge_reply(struct run *run, struct link *link, struct op *op, const
     if (complaint) complain(run, ORACLE_MODEL, link, op, complaint);
 }
 
+/* Commands that take about as much memory as they have bytes. */
+static bool takes_what_it_says(struct slice name)
+{
+    static const char *const names[] = {"SET",   "SETEX", "PSETEX", "MSET", "INCR", "LPUSH",
+                                        "RPUSH", "SADD",  "ZADD",   "HSET", "XADD"};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        if (slice_is_word(name, names[i])) return true;
+    return false;
+}
+
+/* Was there no room all the time since it was sent? Of a transaction the first command is looked at. */
+static void judge_memory(struct run *run, const struct link *link, const struct op *op,
+                         const struct execution *x, const struct value *reply)
+{
+    struct process *process = link->process;
+    int64_t limit = process->memory_limit;
+    if (!process->memory_faults || limit == INT64_MAX || !x->takes_memory || value_is_error(reply)) return;
+    if (!takes_what_it_says(op->argv[0]) || process_memory_limit(process) != limit) return;
+    uint64_t since = op->sent_tick;
+    if (x->in_multi) {
+        if (link->transaction < 2 || link->ops[link->transaction - 2]->kind == OP_QUEUED) return;
+        size_t exec = op->index;
+        while (exec < link->count && link->ops[exec]->kind == OP_QUEUED) exec++;
+        if (exec == link->count) return;
+        since = link->ops[exec]->sent_tick;
+    }
+    int64_t bytes = 0;
+    for (int i = 0; i < op->argc; i++) bytes += (int64_t)op->argv[i].len + 32;
+    int64_t slack = limit / 100 + 4 * bytes + 2 * run->plan.workload.value_len_max + 65536;
+    if (process->limit_tick < since && process->room_tick < since && x->used_bytes > limit + slack) {
+        char text[160];
+        snprintf(text, sizeof text,
+                 "ran, although %" PRId64 " bytes are in use and only %" PRId64 " may be, since before it was sent",
+                 x->used_bytes, limit);
+        complain(run, ORACLE_MEMORY, link, op, text);
+    }
+}
+
 /* What a connection knows about itself changes with these. */
 static void follow_session(struct link *link, const struct op *op, const struct execution *x,
                            const struct value *reply)
@@ -420,6 +458,7 @@ void link_executed(struct process *process, const struct execution *x)
             (link->transaction < 2 || link->ops[link->transaction - 2]->kind != OP_QUEUED))
             complain(run, ORACLE_TRANSACTIONS, link, op, "EXEC ran although a watched key has changed");
         judge_reply(run, link, op, x, parsed.value);
+        judge_memory(run, link, op, x, parsed.value);
     }
     TRACE(run->trace, model_keys, run_now_us(run) - run->start_us, process->index, x->shard, process->model,
           x->db, x->argv, (size_t)x->argc, x->now_ms);

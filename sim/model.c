@@ -382,6 +382,7 @@ static const char *execute_undecided(struct model *model, const struct model_cal
     struct model_slot *gone = model_slot_find(&without->dbs[slot->db - model->dbs], slot->key);
     model_slot_clear(without, gone);
     gone->ghost = true;
+    gone->ghost_deadline_ms = -1;
     const char *complaint = execute(model, call);
     if (complaint != NULL && execute_undecided(without, call, depth + 1) == NULL) {
         swap_models(model, without);
@@ -432,6 +433,8 @@ const char *model_remove(struct model *model, int db, struct slice key, enum mod
                                "removed as expired at %lld, but its deadline is %lld (-1: none)",
                                (long long)now_ms, (long long)slot->deadline_ms);
     if (!model->options.may_evict) return complain_of_key(model, db, key, "evicted, which nothing allows");
+    if (model->options.evicts_volatile && slot->deadline_ms < 0)
+        return complain_of_key(model, db, key, "evicted, which has no deadline");
     model_slot_clear(model, slot);
     return NULL;
 }
@@ -488,11 +491,64 @@ bool model_next_key(const struct model *model, int db, int64_t now_ms, size_t *c
         *key = (struct model_key){.key = slot->key,
                                   .type = model_type_ops(slot->object->type)->name,
                                   .deadline_ms = slot->deadline_ms};
-        if (slot->object->type == MODEL_HASH)
-            key->maybe = model_hash_live(as_hash(slot->object), now_ms) == 0;
+        if (slot->object->type == MODEL_HASH) {
+            const struct model_hash *hash = as_hash(slot->object);
+            key->maybe = model_hash_live(hash, now_ms) == 0;
+            for (size_t f = 0; f < hash->count && !key->fields_expire; f++)
+                key->fields_expire = hash->fields[f].deadline_ms >= 0;
+        }
         return true;
     }
     return false;
+}
+
+bool model_next_field(const struct model *model, int db, struct slice key, int64_t now_ms, size_t *cursor,
+                      struct slice *field)
+{
+    const struct model_slot *slot = model_slot_find(&model->dbs[db], key);
+    if (slot == NULL || slot->object == NULL || slot->object->type != MODEL_HASH) return false;
+    const struct model_hash *hash = as_hash(slot->object);
+    while (*cursor < hash->count) {
+        const struct model_field *f = &hash->fields[(*cursor)++];
+        if (deadline_is_over(f->deadline_ms, now_ms)) continue;
+        *field = f->name;
+        return true;
+    }
+    return false;
+}
+
+/* Takes a deadline that is over if it is the earliest so far. */
+static bool is_more_overdue(struct model_overdue *most, int64_t deadline_ms, int64_t now_ms)
+{
+    if (!deadline_is_over(deadline_ms, now_ms) || (most->found && most->deadline_ms <= deadline_ms)) return false;
+    most->found = true;
+    most->deadline_ms = deadline_ms;
+    return true;
+}
+
+void model_most_overdue(const struct model *model, int64_t now_ms, struct model_overdue *most)
+{
+    *most = (struct model_overdue){0};
+    for (int d = 0; d < MODEL_DATABASES; d++)
+        for (size_t i = 0; i < model->dbs[d].count; i++) {
+            const struct model_slot *slot = model->dbs[d].slots[i];
+            if (slot->object == NULL && !slot->ghost) continue;
+            int64_t deadline_ms = slot->object == NULL ? slot->ghost_deadline_ms : slot->born_dead ? -1 : slot->deadline_ms;
+            if (is_more_overdue(most, deadline_ms, now_ms)) {
+                most->db = d;
+                most->key = slot->key;
+                most->is_field = false;
+            }
+            if (!model->fields_expire || slot->object == NULL || slot->object->type != MODEL_HASH) continue;
+            const struct model_hash *hash = as_hash(slot->object);
+            for (size_t f = 0; f < hash->count; f++)
+                if (is_more_overdue(most, hash->fields[f].deadline_ms, now_ms)) {
+                    most->db = d;
+                    most->key = slot->key;
+                    most->is_field = true;
+                    most->field = hash->fields[f].name;
+                }
+        }
 }
 
 size_t model_key_count(const struct model *model, int db, int64_t now_ms)

@@ -26,6 +26,7 @@ struct model;
 
 struct model_options {
     bool may_evict;         /* keys may be evicted (maxmemory with a policy other than noeviction) */
+    bool evicts_volatile; /* ... those with a deadline only */
     bool fields_may_linger; /* as in Redis a field past its deadline may still count in HDEL and HSET, and be
                                given a new deadline, until the server has removed it */
     bool may_oom;           /* commands that take memory may answer -OOM, having changed nothing */
@@ -37,6 +38,7 @@ struct model_options {
     size_t set_value_max;    /* 64 */
     size_t zset_entries_max; /* 128 */
     size_t zset_value_max;   /* 64 */
+    size_t list_entries_max; /* list-max-listpack-size as a count; 0: 8 KiB, however many */
     size_t bulk_max;         /* proto-max-bulk-len: 512 MiB */
 };
 
@@ -92,11 +94,25 @@ struct model_key {
     const char *type;    /* as TYPE says it */
     int64_t deadline_ms; /* -1: none */
     bool maybe;          /* a hash with nothing but expired fields: the server may have it or not */
+    bool fields_expire;  /* a hash of which some field has a deadline */
 };
 
 /* Iterates over the keys of a database that live at now_ms, in order of their bytes. Start with *cursor = 0;
  * false at the end. Nothing may change in between. */
 bool model_next_key(const struct model *model, int db, int64_t now_ms, size_t *cursor, struct model_key *key);
+/* The same over the fields of a hash; none if there is no such hash. */
+bool model_next_field(const struct model *model, int db, struct slice key, int64_t now_ms, size_t *cursor,
+                      struct slice *field);
+
+/* What died first of all that is dead, and of whose removal the model was not told: a key, or a field. */
+struct model_overdue {
+    bool found, is_field;
+    int db;
+    struct slice key, field;
+    int64_t deadline_ms;
+};
+void model_most_overdue(const struct model *model, int64_t now_ms, struct model_overdue *most);
+
 size_t model_key_count(const struct model *model, int db, int64_t now_ms);
 
 /* Everything the model holds, for reports. */

@@ -49,6 +49,7 @@ void scan_watches_copy(struct scan_watches *to, const struct scan_watches *from)
 
 struct model_list {
     struct model_object head; /* big: was too large for one listpack, perhaps */
+    bool many;                /* had more elements than a listpack may, and ever since more than half of that */
     struct texts items;
 };
 
@@ -115,7 +116,7 @@ struct model_object *model_list_copy(const struct model_object *object);
 void model_list_encodings(const struct model *model, const struct model_object *object, const char *names[4]);
 void model_list_print(const struct model_object *object, FILE *out);
 /* Call it after a list grew. */
-void model_list_grew(struct model_list *list);
+void model_list_grew(const struct model *model, struct model_list *list);
 
 struct model_object *model_set_create(void);
 void model_set_destroy(struct model_object *object);

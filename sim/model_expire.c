@@ -90,7 +90,7 @@ static const struct value *read_deadline_of(struct model_context *c, bool second
     int64_t n = model_deadline(c, arg(c, 1));
     if (n < 0) return want_integer(c, -1);
     if (!absolute) n -= c->now_ms;
-    return want_integer(c, seconds ? (n + 500) / 1000 : n);
+    return want_integer(c, seconds ? n / 1000 + (n % 1000 >= 500) : n); /* n + 500 may be too large */
 }
 
 static const struct value *do_ttl(struct model_context *c)

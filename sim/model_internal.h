@@ -138,6 +138,8 @@ struct model_slot {
     int64_t deadline_ms;         /* -1: none */
     uint64_t token;              /* changes with every touch; never the same twice in a model's life */
     bool ghost;                  /* it expired, and the server has not said yet that it removed it */
+    bool born_dead;              /* the deadline was past when it was set: the server may not even keep it */
+    int64_t ghost_deadline_ms;   /* of a ghost: since when; -1: nobody knows */
 };
 
 /* Slots in the order of their keys' bytes. */

@@ -148,9 +148,11 @@ static void swap_slots(struct model_context *c, struct model_slot *a, struct mod
     a->object = b->object;
     a->deadline_ms = b->deadline_ms;
     a->ghost = b->ghost;
+    a->ghost_deadline_ms = b->ghost_deadline_ms;
     b->object = old.object;
     b->deadline_ms = old.deadline_ms;
     b->ghost = old.ghost;
+    b->ghost_deadline_ms = old.ghost_deadline_ms;
     if (!touched) return;
     a->token = ++c->model->changes;
     b->token = ++c->model->changes;
@@ -304,7 +306,9 @@ static const struct value *do_restore(struct model_context *c)
         model_drop(c, key);
         return want_ok(c);
     }
-    model_put(c, key, model_type_ops(object->type)->copy(object));
+    struct model_object *copy = model_type_ops(object->type)->copy(object);
+    if (copy->type == MODEL_LIST) as_list(copy)->many = false; /* its form is chosen anew */
+    model_put(c, key, copy);
     if (ttl_ms > 0) model_set_deadline(c, key, deadline_ms);
     return want_ok(c);
 }

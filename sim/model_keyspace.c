@@ -92,6 +92,7 @@ void model_slot_clear(struct model *model, struct model_slot *slot)
 void model_slot_expire(struct model *model, struct model_slot *slot, int64_t now_ms)
 {
     if (slot->object == NULL || !deadline_is_over(slot->deadline_ms, now_ms)) return;
+    slot->ghost_deadline_ms = slot->born_dead ? -1 : slot->deadline_ms;
     model_slot_clear(model, slot);
     slot->ghost = true;
 }
@@ -129,7 +130,7 @@ static void put(struct model_context *c, struct model_db *db, struct slice key, 
     if (slot->object != NULL) model_type_ops(slot->object->type)->destroy(slot->object);
     slot->object = object;
     slot->deadline_ms = deadline_ms;
-    slot->ghost = false;
+    slot->ghost = slot->born_dead = false;
     slot->token = ++c->model->changes;
 }
 
@@ -190,4 +191,5 @@ void model_set_deadline(struct model_context *c, struct slice key, int64_t deadl
     struct model_slot *slot = model_slot_find(c->db, key);
     CHECK(slot != NULL && slot->object != NULL && deadline_ms >= -1);
     slot->deadline_ms = deadline_ms;
+    slot->born_dead = deadline_ms >= 0 && deadline_ms <= c->now_ms;
 }

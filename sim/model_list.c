@@ -32,6 +32,7 @@ struct model_object *model_list_copy(const struct model_object *object)
     const struct model_list *from = (const struct model_list *)object;
     struct model_list *to = as_list(model_list_create());
     to->head = from->head;
+    to->many = from->many;
     texts_copy(&to->items, &from->items);
     return &to->head;
 }
@@ -48,17 +49,25 @@ static void listpack_bytes(const struct model_list *list, size_t *least, size_t 
     }
 }
 
-void model_list_grew(struct model_list *list)
+void model_list_grew(const struct model *model, struct model_list *list)
 {
-    size_t least, most;
+    size_t least, most, limit = model->options.list_entries_max;
+    if (limit && list->items.count > limit) list->many = list->head.big = true;
     if (list->head.big) return;
     listpack_bytes(list, &least, &most);
     list->head.big = most > LISTPACK_BYTES_MAX;
 }
 
-/* LSET and LINSERT choose the form for the new item before they look for its place. */
-static void list_makes_room(struct model_list *list, struct slice item)
+/* After a list lost elements: from half of what a listpack may have downwards it may be one again. */
+static void list_shrank(const struct model *model, struct model_list *list)
 {
+    if (list->items.count <= model->options.list_entries_max / 2) list->many = false;
+}
+
+/* LSET and LINSERT choose the form for the new item before they look for its place. */
+static void list_makes_room(const struct model *model, struct model_list *list, struct slice item)
+{
+    if (model->options.list_entries_max && list->items.count >= model->options.list_entries_max) list->head.big = true;
     size_t least, most;
     listpack_bytes(list, &least, &most);
     if (most + item.len + 11 > LISTPACK_BYTES_MAX) list->head.big = true;
@@ -72,7 +81,7 @@ void model_list_encodings(const struct model *model, const struct model_object *
     /* A push adds up the bare bytes of what it adds, so many small items may go beyond the limit together. */
     size_t bare = 7;
     for (size_t i = 0; i < list->items.count; i++) bare += list->items.at[i].len;
-    if (bare <= LISTPACK_BYTES_MAX) names[n++] = "listpack";
+    if (bare <= LISTPACK_BYTES_MAX && !list->many) names[n++] = "listpack";
     if (list->head.big || most > LISTPACK_BYTES_MAX) names[n++] = "quicklist";
     names[n] = NULL;
 }
@@ -105,7 +114,7 @@ static const struct value *push(struct model_context *c, bool left, bool only_if
         model_put(c, arg(c, 1), &list->head);
     }
     for (size_t i = 2; i < argc(c); i++) texts_insert(&list->items, left ? 0 : list->items.count, arg(c, i));
-    model_list_grew(list);
+    model_list_grew(c->model, list);
     model_touch(c, arg(c, 1));
     return want_integer(c, (int64_t)list->items.count);
 }
@@ -141,6 +150,7 @@ static const struct value *take(struct model_context *c, struct slice key, struc
         set_item(reply, i, want_bulk(c, list->items.at[at]));
         texts_remove(&list->items, at);
     }
+    list_shrank(c->model, list);
     settle_emptied(c, key, list->items.count == 0);
     return reply;
 }
@@ -211,11 +221,11 @@ static const struct value *run_lset(struct model_context *c)
     if (error) return error;
     if (!list) return want_error(c, "ERR no such key");
     if (!arg_int64(c, 2, &index, &error)) return error;
-    list_makes_room(list, arg(c, 3));
+    list_makes_room(c->model, list, arg(c, 3));
     if (!item_index(list, index, &at)) return want_error(c, "ERR index out of range");
     texts_insert(&list->items, at, arg(c, 3));
     texts_remove(&list->items, at + 1);
-    model_list_grew(list);
+    model_list_grew(c->model, list);
     model_touch(c, arg(c, 1));
     return want_ok(c);
 }
@@ -228,11 +238,11 @@ static const struct value *run_linsert(struct model_context *c)
     struct model_list *list = list_at(c, arg(c, 1), &error);
     if (error) return error;
     if (!list) return want_integer(c, 0);
-    list_makes_room(list, arg(c, 4));
+    list_makes_room(c->model, list, arg(c, 4));
     for (size_t i = 0; i < list->items.count; i++) {
         if (!slice_equal(list->items.at[i], arg(c, 3))) continue;
         texts_insert(&list->items, i + after, arg(c, 4));
-        model_list_grew(list);
+        model_list_grew(c->model, list);
         model_touch(c, arg(c, 1));
         return want_integer(c, (int64_t)list->items.count);
     }
@@ -265,6 +275,7 @@ static const struct value *run_ltrim(struct model_context *c)
     bool some = range_of(start, stop, list->items.count, &first, &last);
     for (size_t i = list->items.count; i-- > 0;)
         if (!some || i < first || i > last) texts_remove(&list->items, i);
+    list_shrank(c->model, list);
     settle_emptied(c, arg(c, 1), list->items.count == 0);
     return want_ok(c);
 }
@@ -290,6 +301,7 @@ static const struct value *run_lrem(struct model_context *c)
         else if (!match)
             at++;
     }
+    list_shrank(c->model, list);
     if (removed) settle_emptied(c, arg(c, 1), list->items.count == 0);
     return want_integer(c, (int64_t)removed);
 }
@@ -372,8 +384,9 @@ static const struct value *move(struct model_context *c, bool from_left, bool to
     const struct value *moved = want_bulk(c, from->items.at[at]);
     texts_remove(&from->items, at);
     texts_insert(&to->items, to_left ? 0 : to->items.count, moved->text);
-    model_list_grew(to);
+    model_list_grew(c->model, to);
     model_touch(c, arg(c, 2));
+    list_shrank(c->model, from);
     settle_emptied(c, arg(c, 1), from->items.count == 0);
     return moved;
 }

@@ -1,6 +1,6 @@
 /* Commands about connections and the server that run as commands: mostly only the shape of their replies is
  * judged. */
-#include "sim/model_internal.h"
+#include "sim/model_collections.h"
 
 #include <limits.h>
 
@@ -148,10 +148,77 @@ static const struct value *do_command(struct model_context *c)
     return want_any(c, VALUE_ARRAY);
 }
 
+/* Texts that a value holds: how many, and the bytes of all; numbers may be kept shorter than they are written. */
+struct payload {
+    int64_t count, bytes, least_bytes;
+};
+
+static void payload_add(struct payload *p, struct slice text)
+{
+    int64_t number;
+    p->count++;
+    p->bytes += (int64_t)text.len;
+    p->least_bytes += read_int64(text, &number) ? 0 : (int64_t)text.len;
+}
+
+static struct payload payload_of(const struct model_object *object)
+{
+    struct payload p = {0};
+    switch (object->type) {
+    case MODEL_STRING: payload_add(&p, ((const struct model_string *)object)->bytes); break;
+    case MODEL_LIST: {
+        const struct model_list *list = (const struct model_list *)object;
+        for (size_t i = 0; i < list->items.count; i++) payload_add(&p, list->items.at[i]);
+        break;
+    }
+    case MODEL_SET: {
+        const struct model_set *set = (const struct model_set *)object;
+        for (size_t i = 0; i < set->members.count; i++) payload_add(&p, set->members.at[i]);
+        break;
+    }
+    case MODEL_ZSET: {
+        const struct model_zset *zset = (const struct model_zset *)object;
+        for (size_t i = 0; i < zset->count; i++) payload_add(&p, zset->items[i].member);
+        break;
+    }
+    case MODEL_HASH: {
+        const struct model_hash *hash = (const struct model_hash *)object;
+        for (size_t i = 0; i < hash->count; i++) {
+            payload_add(&p, hash->fields[i].name);
+            payload_add(&p, hash->fields[i].value);
+        }
+        break;
+    }
+    default: p.bytes = -1; /* of a stream nobody knows what a trim has left */
+    }
+    return p;
+}
+
+/* What a value takes is at least what it holds (but for fields that are dead, which may have gone), and not many
+ * times as much. */
 static const struct value *do_memory_usage(struct model_context *c)
 {
     if (c->reply != NULL && c->reply->kind == VALUE_ERROR) return any_error(c);
-    return model_read(c, arg(c, 2)) ? want_between(c, 1, INT64_MAX) : want_null(c);
+    const struct model_object *object = model_read(c, arg(c, 2));
+    if (object == NULL) return want_null(c);
+    struct payload p = payload_of(object);
+    if (p.bytes < 0) return want_between(c, 1, INT64_MAX);
+    bool dead = object->type == MODEL_HASH &&
+                model_hash_live((const struct model_hash *)object, c->now_ms) < ((const struct model_hash *)object)->count;
+    return want_between(c, dead ? 1 : p.least_bytes, 65536 + 8 * p.bytes + 256 * p.count);
+}
+
+/* Limits of the small encodings are the model's, too, when a tape says them. */
+static const struct value *do_config_set(struct model_context *c)
+{
+    struct model_options *o = &c->model->options;
+    for (size_t i = 2; i + 1 < argc(c) && c->reply != NULL && !value_is_error(c->reply); i += 2) {
+        int64_t n;
+        if (!read_int64(arg(c, i + 1), &n)) continue;
+        if (arg_is(c, i, "set-max-intset-entries")) o->set_ints_max = (size_t)n;
+        if (arg_is(c, i, "list-max-listpack-size")) o->list_entries_max = n > 0 ? (size_t)n : 0;
+    }
+    return do_ok_or_error(c);
 }
 
 const struct model_row model_rows_server[] = {
@@ -173,7 +240,7 @@ const struct model_row model_rows_server[] = {
     {"config", -2, MODEL_CONTAINER, do_container},
     {"config|get", -3, 0, do_map},
     {"config|resetstat", 2, 0, do_ok},
-    {"config|set", -4, 0, do_ok_or_error},
+    {"config|set", -4, 0, do_config_set},
     {"debug", -2, 0, do_any},
     {"discard", 1, 0, do_discard},
     {"echo", 2, 0, do_echo},

@@ -222,7 +222,7 @@ static const struct value *store(struct model_context *c, const struct sort *sor
             bool there = cell(c, sort, &sort->elements[i], column, &text);
             texts_append(&list->items, there ? text : SLICE(""));
         }
-    model_list_grew(list);
+    model_list_grew(c->model, list);
     return store_result(c, arg(c, sort->store_at), &list->head, list->items.count);
 }
 

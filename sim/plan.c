@@ -41,8 +41,8 @@ static const uint32_t process_rates[PROCESS_FAULTS] = {
     [FAULT_CRASH] = 2,        [FAULT_PAUSE] = 20,        [FAULT_PAUSE_LONG] = 1,
     [FAULT_SLOW_CORE] = 10,   [FAULT_STARVE] = 15,       [FAULT_MAIL_LATE] = 1,
     [FAULT_CLOCK_STEP] = 4,   [FAULT_RESHARD] = 15,      [FAULT_ALLOCATION] = 20,
-    [FAULT_MEMORY_EDGE] = 4,  [FAULT_CLIENT_CUT] = 30,   [FAULT_CLIENT_HOSTILE] = 10,
-    [FAULT_CLIENT_SLOW] = 10, [FAULT_CLIENT_KILL] = 10,  [FAULT_CLIENT_PAUSE] = 5,
+    [FAULT_MEMORY_EDGE] = 8,  [FAULT_CLIENT_CUT] = 30,   [FAULT_CLIENT_HOSTILE] = 10,
+    [FAULT_CLIENT_SLOW] = 10, [FAULT_CLIENT_KILL] = 10,  [FAULT_CLIENT_PAUSE] = 8,
     [FAULT_CONFIG] = 10,      [FAULT_CLIENT_LIMIT] = 15, [FAULT_CLIENT_FLOOD] = 12,
     [FAULT_STOP] = 2};
 
@@ -141,6 +141,16 @@ static void draw_faults(struct plan *plan, const struct plan_options *options)
     uint32_t stops = 1 + (uint32_t)prng_below(&prng, 2 * process_rates[FAULT_STOP]);
     int may = allowed(options, "process.stop", "process");
     if (may == 2 || (may && drawn)) plan->process_rate[FAULT_STOP] = stops;
+    stream(&prng, plan, "faults, deadlines and memory");
+    const struct process_fault_kind *reshard = &process_fault_kinds[FAULT_RESHARD];
+    plan->drill_reshards = prng_below(&prng, 2) && allowed(options, reshard->name, reshard->group);
+    const struct process_fault_kind *edge = &process_fault_kinds[FAULT_MEMORY_EDGE];
+    if (strcmp(plan->policy_name, "noeviction") != 0 && allowed(options, edge->name, edge->group) &&
+        !plan->process_rate[FAULT_MEMORY_EDGE])
+        plan->process_rate[FAULT_MEMORY_EDGE] = 1 + (uint32_t)prng_below(&prng, 40);
+    plan->workload.far_deadlines = goes_back(plan);
+    /* Which of two equal commands was refused cannot be told when they may run in any order. */
+    if (plan->relaxed) plan->process_rate[FAULT_ALLOCATION] = plan->process_rate[FAULT_MEMORY_EDGE] = 0;
 }
 
 /* ---- workload and shape ---- */
@@ -170,6 +180,11 @@ static void draw_workload(struct plan *plan, const struct plan_options *options)
     w->value_len_max = lens[prng_below(&prng, ARRAY_LEN(lens))];
     w->transaction_percent = (int)prng_below(&prng, 25);
     w->short_ttl_percent = (int)prng_below(&prng, 101);
+    static const int tags[] = {0, 0, 0, 0, 0, 1, 2, 12};
+    w->tags = tags[prng_below(&prng, ARRAY_LEN(tags))];
+    static const int units[] = {1, 1, 1000, 10000, 30000};
+    w->deadline_round_ms = units[prng_below(&prng, ARRAY_LEN(units))];
+    w->has_readers = prng_below(&prng, 2);
     static const int depths[] = {1, 3, 10, 64, 300};
     plan->depth_max = depths[prng_below(&prng, ARRAY_LEN(depths))];
     plan->resp3_percent = (int)prng_below(&prng, 101);
@@ -202,8 +217,13 @@ static void draw_shape(struct plan *plan, const struct plan_options *options)
     plan->commands = options->commands ? options->commands : 10000;
     plan->relaxed = prng_below(&prng, 5) == 0;
     plan->partition_limit = 64u << 20;
+    static const int limits[] = {0, 0, 0, 2, 4, 16, 50};
+    plan->set_ints_max = limits[prng_below(&prng, ARRAY_LEN(limits))];
+    plan->list_entries_max = limits[prng_below(&prng, ARRAY_LEN(limits))];
     plan->policy_name = "noeviction";
-    if (prng_below(&prng, 4) == 0 && !(plan->workload.families & (FAMILY_REGISTER | FAMILY_APPEND))) {
+    if (prng_below(&prng, 4) == 0 && !(options->families & (FAMILY_REGISTER | FAMILY_APPEND))) {
+        plan->workload.families &= ~(uint32_t)(FAMILY_REGISTER | FAMILY_APPEND); /* they must not lose keys */
+        if (!plan->workload.families) plan->workload.families = FAMILY_STRING;
         static const char *const policies[] = {"allkeys-lru",  "volatile-lru", "allkeys-random",
                                                "volatile-ttl", "allkeys-lfu",  "volatile-random"};
         plan->policy_name = policies[prng_below(&prng, ARRAY_LEN(policies))];

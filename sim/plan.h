@@ -98,9 +98,11 @@ struct plan {
     int64_t maxmemory;       /* 0: none */
     const char *policy_name; /* maxmemory-policy */
     bool demands_room;       /* a write is refused only when nothing is left that could be evicted */
+    int set_ints_max, list_entries_max; /* set-max-intset-entries, list-max-listpack-size; 0: as usual */
     size_t partition_limit;
     uint32_t process_rate[PROCESS_FAULTS];   /* mean events per virtual minute, 0: off */
     uint32_t world_rate[IO_SIM_FAULT_COUNT]; /* per million */
+    bool drill_reshards; /* at the end, while keys die, the shard count changes once more */
     uint64_t client_seed, process_seed, schedule_seed;
 };
 

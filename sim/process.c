@@ -15,6 +15,13 @@
 #define STOP_US   INT64_C(20000000)
 #define FEW_KEYS  3 /* what lent partitions may hold at the moment */
 
+static int64_t partition_bytes(const struct process *process)
+{
+    int64_t sum = 0;
+    for (int i = 0; i < PARTITION_COUNT; i++) sum += (int64_t)partition_memory(process->node->partitions[i]);
+    return sum;
+}
+
 /* ---- the host ---- */
 
 static struct io *host_io_create(void *context, int *error)
@@ -95,6 +102,8 @@ static void host_executed(void *context, const struct shard *shard, const struct
                                                .is_write = ctx->command->handler == cmd_exec ||
                                                            ctx->command->flags &
                                                                (COMMAND_WRITE | COMMAND_MAY_REPLICATE),
+                                               .takes_memory = ctx->command->flags & COMMAND_DENYOOM,
+                                               .used_bytes = atomic_load(&process->node->budget.used_bytes),
                                                .now_ms = ctx->now_ms,
                                                .reply = reply});
     if (ctx->command->handler == cmd_config_set && session->scatter) check_config_set(process, session, ctx);
@@ -133,6 +142,45 @@ bool process_may_refuse(const struct process *process, int64_t since_us)
     return process->few_keys || process->few_keys_us >= since_us || process_keys(process) <= FEW_KEYS;
 }
 
+/* Evicted: is there need for it? What is accounted changes when the key has gone. */
+static void judge_eviction(struct process *process, struct slice key)
+{
+    int64_t used = atomic_load(&process->node->budget.used_bytes), limit = INT64_MAX;
+    for (int i = 0; i < SHARDS_MAX; i++) {
+        if (!process->running[i]) continue;
+        int64_t bytes = (int64_t)process->node->shards[i]->config.maxmemory_bytes;
+        if (bytes && bytes < limit) limit = bytes;
+    }
+    struct trace_place place = {.client = -1, .node = process->index, .shard = -1, .key = key};
+    if (used <= limit)
+        run_fail(process->run, ORACLE_MEMORY, &place,
+                 "node %d evicts a key, but of %" PRId64 " bytes only %" PRId64 " are in use", process->index, limit,
+                 used);
+}
+
+/* Below which all shards know that memory has to stay; INT64_MAX when one does not. */
+int64_t process_memory_limit(const struct process *process)
+{
+    int64_t limit = 0;
+    for (int i = 0; i < SHARDS_MAX; i++) {
+        if (!process->running[i]) continue;
+        int64_t bytes = (int64_t)process->node->shards[i]->config.maxmemory_bytes;
+        if (!bytes) return INT64_MAX;
+        if (bytes > limit) limit = bytes;
+    }
+    return limit;
+}
+
+/* Once per turn: since when is the limit what it is, and when was there room last? */
+void process_look_at_memory(struct process *process)
+{
+    if (!process->memory_faults) return;
+    int64_t limit = process_memory_limit(process);
+    if (limit != process->memory_limit) process->limit_tick = ++process->run->tick;
+    process->memory_limit = limit;
+    if (atomic_load(&process->node->budget.used_bytes) <= limit) process->room_tick = ++process->run->tick;
+}
+
 /* Commands are judged by what they answer; records tell what goes without one. */
 static void host_record(void *context, const struct record *record)
 {
@@ -143,6 +191,7 @@ static void host_record(void *context, const struct record *record)
         memcpy(&reason, record->args[0].ptr, sizeof reason);
         process->statistics->expired_keys += reason == RECORD_EXPIRED;
         process->statistics->evicted_keys += reason == RECORD_EVICTED;
+        if (reason == RECORD_EVICTED) judge_eviction(process, record->key);
         if (reason == RECORD_EXPIRED || reason == RECORD_EVICTED)
             link_removed(process, db_of(process, record), record->key, NULL, reason == RECORD_EVICTED);
     } else if (record->op == RECORD_HASH_REMOVE && record->args[1].len == sizeof reason) {
@@ -170,7 +219,9 @@ static bool host_mail_late(void *context, uint16_t from, uint16_t to, enum lane 
 static bool load_config(struct process *process, struct io *io, int shards)
 {
     const struct plan *plan = &process->run->plan;
-    char shards_text[16], memory_text[32];
+    char shards_text[16], memory_text[32], ints_text[16], entries_text[16];
+    snprintf(ints_text, sizeof ints_text, "%d", plan->set_ints_max ? plan->set_ints_max : 512);
+    snprintf(entries_text, sizeof entries_text, "%d", plan->list_entries_max ? plan->list_entries_max : -2);
     snprintf(shards_text, sizeof shards_text, "%d", shards);
     snprintf(memory_text, sizeof memory_text, "%" PRId64, plan->maxmemory);
     char *argv[] = {"weft-server",
@@ -188,6 +239,10 @@ static bool load_config(struct process *process, struct io *io, int shards)
                     (char *)plan->policy_name,
                     "--pipeline-order",
                     (char *)(plan->relaxed ? "relaxed" : "strict"),
+                    "--set-max-intset-entries",
+                    ints_text,
+                    "--list-max-listpack-size",
+                    entries_text,
                     "--enable-debug-command",
                     "yes"};
     struct config_arguments arguments;
@@ -197,13 +252,6 @@ static bool load_config(struct process *process, struct io *io, int shards)
     config_arguments_free(&arguments);
     if (!loaded) run_fail(process->run, ORACLE_LIVENESS, NULL, "the configuration is refused: %s", fatal);
     return loaded;
-}
-
-static int64_t partition_bytes(const struct process *process)
-{
-    int64_t sum = 0;
-    for (int i = 0; i < PARTITION_COUNT; i++) sum += (int64_t)partition_memory(process->node->partitions[i]);
-    return sum;
 }
 
 bool process_start(struct process *process, int shards)
@@ -363,10 +411,12 @@ static void set_memory_edge(struct run *run, struct process *process)
 {
     char line[64];
     int64_t used = atomic_load(&process->node->budget.used_bytes);
-    bool lift = prng_below(&run->faults, 2);
+    int64_t data = partition_bytes(process) - process->empty_bytes; /* what can go */
+    int64_t limit = used + (int64_t)prng_below(&run->faults, 200000) - 50000;
+    uint64_t kind = prng_below(&run->faults, 5);
+    if (kind == 4 && data > 0) limit = used - (int64_t)prng_below(&run->faults, (uint64_t)data);
     process->memory_faults = true;
-    snprintf(line, sizeof line, "CONFIG SET maxmemory %" PRId64,
-             lift ? 0 : used + (int64_t)prng_below(&run->faults, 200000) - 50000);
+    snprintf(line, sizeof line, "CONFIG SET maxmemory %" PRId64, kind < 2 ? 0 : limit);
     tell_operator(run, FAULT_MEMORY_EDGE, process, line);
 }
 
@@ -381,6 +431,9 @@ static void set_config(struct run *run, struct process *process)
         "CONFIG SET lazyfree-lazy-user-del yes",
         "CONFIG SET lazyfree-lazy-user-del no",
         "DEBUG SET-ACTIVE-EXPIRE 0",
+        "DEBUG SET-ACTIVE-EXPIRE 0",
+        "DEBUG SET-ACTIVE-EXPIRE 0",
+        "DEBUG SET-ACTIVE-EXPIRE 1",
         "DEBUG SET-ACTIVE-EXPIRE 1",
         "MEMORY PURGE",
         "CONFIG SET latency-monitor-threshold 1",
@@ -456,9 +509,9 @@ static void fire(struct run *run, enum process_fault fault)
     case FAULT_CONFIG: set_config(run, process); break;
     case FAULT_CLIENT_LIMIT: limit_clients(run, process); break;
     case FAULT_CLIENT_PAUSE: {
-        int most_ms = run->plan.process_rate[FAULT_CLIENT_LIMIT] ? 4000 : 1000;
+        int most_ms = prng_below(&run->faults, 2) ? 1000 : 5000;
         snprintf(line, sizeof line, "CLIENT PAUSE %d ", (int)prng_below(&run->faults, (uint64_t)most_ms));
-        strcat(line, prng_below(&run->faults, 2) ? "ALL" : "WRITE");
+        strcat(line, prng_below(&run->faults, 3) == 0 ? "ALL" : "WRITE");
         if (!tell_operator(run, fault, process, line)) break;
         int64_t since_us = run->hindered_until_us > now ? run->hindered_until_us : now;
         run->hindered_until_us = since_us + most_ms * 1000 + 1000000;

@@ -15,6 +15,8 @@
 #define HEAL_US   (90 * SECOND_US)  /* within which all must be answered when faults have ended */
 #define IDLE_US   (5 * SECOND_US)
 #define STOP_US   (10 * SECOND_US)
+#define DRILL_US  (4 * SECOND_US)
+#define LOOK_US   (SECOND_US / 4)
 
 const char *const oracle_names[ORACLES] = {"model", "linear",   "transactions", "order",  "memory", "wire",
                                            "ttl",   "liveness", "audit",        "limits", "config", "litmus"};
@@ -54,6 +56,26 @@ static int64_t prompt_us(const struct plan *plan)
     return SECOND_US / 2 + 3 * commands * (plan->command_cost_ns / 1000 + plan->turn_cost_us);
 }
 
+/* Who reads the tape has to know the limits that a node is started with. */
+static void tape_limit(struct run *run, const char *name, int value)
+{
+    char number[16];
+    snprintf(number, sizeof number, "%d", value);
+    struct slice argv[] = {SLICE("CONFIG"), SLICE("SET"), {name, strlen(name)}, {number, strlen(number)}};
+    tape_write(run->options.tape, &(struct tape_record){.kind = TAPE_COMMAND,
+                                                        .resp = 2,
+                                                        .now_ms = run->start_us / 1000,
+                                                        .argc = ARRAY_LEN(argv),
+                                                        .argv = argv,
+                                                        .reply = SLICE("+OK\r\n")});
+}
+
+static void tape_limits(struct run *run)
+{
+    if (run->plan.set_ints_max) tape_limit(run, "set-max-intset-entries", run->plan.set_ints_max);
+    if (run->plan.list_entries_max) tape_limit(run, "list-max-listpack-size", run->plan.list_entries_max);
+}
+
 static void begin(struct run *run)
 {
     plan_draw(&run->plan, &run->options.plan);
@@ -75,9 +97,13 @@ static void begin(struct run *run)
         snprintf(name, sizeof name, "node-%d", i);
         *process = (struct process){.run = run, .index = i, .world = io_sim_node(run->world, name)};
         struct model_options options = {.may_evict = strcmp(plan->policy_name, "noeviction") != 0,
+                                        .evicts_volatile = strncmp(plan->policy_name, "volatile", 8) == 0,
+                                        .set_ints_max = (size_t)plan->set_ints_max,
+                                        .list_entries_max = (size_t)plan->list_entries_max,
                                         .may_oom = true,
                                         .fields_may_linger = true};
         process->model = model_create(&options);
+        if (i == 0 && run->options.tape) tape_limits(run);
     }
     run->client_count = plan->nodes * (plan->clients + 1);
     run->clients = calloc((size_t)run->client_count, sizeof *run->clients);
@@ -288,14 +314,48 @@ static void heal(struct run *run)
     if (goes_on(run)) tell_all(run, "DEBUG SET-ACTIVE-EXPIRE 1");
     if (goes_on(run) && run->plan.seed % 4 == 0)
         tell_all(run, "DEBUG RELOAD"); /* the audit sees no difference */
+    for (int i = 0; i < run->plan.nodes; i++)
+        run->processes[i].quiet_since_ms = io_sim_realtime_us(run->processes[i].world) / 1000;
+}
+
+/* Lets time pass. Nothing hinders a node: what dies has to go. */
+static void rest(struct run *run, int64_t length_us)
+{
+    int64_t end = run_now_us(run) + length_us, look = run_now_us(run) + LOOK_US;
+    while (goes_on(run) && run_now_us(run) < end) {
+        schedule_step(run, look);
+        if (run_now_us(run) < look) continue;
+        look += LOOK_US;
+        for (int i = 0; i < run->plan.nodes && goes_on(run); i++) check_overdue(&run->processes[i]);
+    }
+}
+
+/* Keys and fields die, perhaps while partitions change hands. */
+static void drill(struct run *run)
+{
+    check_drill_begin(run);
+    settle(run, "when keys were given deadlines");
+    rest(run, DRILL_US);
 }
 
 static void idle(struct run *run)
 {
     uint64_t before = run->result.turns;
-    int64_t end = run_now_us(run) + IDLE_US;
-    while (goes_on(run) && run_now_us(run) < end) schedule_step(run, end);
+    rest(run, IDLE_US);
     demand_idleness(run, before, IDLE_US);
+}
+
+/* INFO is put together from what shards say one after the other: a key may die in between, but not always. */
+static void check_info(struct run *run)
+{
+    bool right = false;
+    for (int tries = 3; tries-- > 0 && !right && goes_on(run);) {
+        tell_all(run, "INFO keyspace");
+        right = true;
+        for (int i = 0; i < run->plan.nodes && goes_on(run); i++)
+            right &= check_keyspace(&run->processes[i], tries == 0);
+        if (!right) rest(run, LOOK_US);
+    }
 }
 
 /* Nodes alone: what is dead goes, and nothing stays behind. */
@@ -349,7 +409,9 @@ void run_simulation(const struct run_options *options, struct run_result *result
     if (goes_on(run)) check_histories(run);
     if (goes_on(run)) check_audit_begin(run);
     if (goes_on(run)) settle(run, "during the audit");
+    if (goes_on(run)) drill(run);
     if (goes_on(run)) idle(run);
+    if (goes_on(run)) check_info(run);
     run->quiet = true;
     if (goes_on(run)) tell_all(run, "INFO everything");
     if (goes_on(run)) empty(run);

@@ -82,6 +82,9 @@ struct process {
     int64_t stop_asked_us;  /* an orderly stop is under way since; 0: none */
     struct link *links[64]; /* found lately, by session ID */
     int64_t empty_bytes;    /* accounted when nothing was in it */
+    int64_t quiet_since_ms; /* wall clock: no faults since */
+    int64_t memory_limit;   /* when last looked at */
+    uint64_t limit_tick, room_tick; /* since when that; when was used less */
     int next_shards;        /* at the next start */
     uint64_t turns[RUN_SHARDS_MAX];
     struct statistics *statistics; /* since its start */
@@ -109,6 +112,8 @@ bool process_may_refuse(const struct process *process, int64_t since_us);
 /* Mail that was published for a shard that sleeps, and nobody will wake it. */
 void process_check_mail(struct process *process, int shard);
 bool process_has_mail(const struct process *process, int shard); /* or has lent partitions */
+int64_t process_memory_limit(const struct process *process);
+void process_look_at_memory(struct process *process); /* before each turn */
 
 /* ---- scheduler ---- */
 
@@ -196,7 +201,8 @@ struct execution {
     int argc, db, resp, shard;
     bool in_multi;
     bool of_session; /* touches no keys */
-    bool is_write;
+    bool is_write, takes_memory;
+    int64_t used_bytes; /* of the node, after it */
     int64_t now_ms;
     struct slice reply;
 };
@@ -240,6 +246,8 @@ struct client {
     char *in;
     size_t in_len, in_capacity, in_seen;
     bool finished; /* sends no more */
+    int unit_at;   /* the unit's next command, after a rest; 0: no unit is half sent */
+    bool unit_in_multi;
 };
 
 bool client_init(struct client *client, struct run *run, int index, struct process *process);
@@ -338,5 +346,10 @@ void run_simulation(const struct run_options *options, struct run_result *result
 /* ---- check.c: what is looked at from outside the clients ---- */
 void check_audit_begin(struct run *run); /* clients ask for everything that the models hold */
 void check_histories(struct run *run);   /* at the end: linearizability and cycles */
+void check_drill_begin(struct run *run); /* many keys and fields get deadlines that soon come */
+void check_overdue(struct process *process); /* nothing that is dead stays for long */
+/* The last that its operator asked for was INFO keyspace: is the answer right? If it is not, `is_last` makes it
+ * a finding. */
+bool check_keyspace(struct process *process, bool is_last);
 
 #endif

@@ -121,6 +121,7 @@ static void turn(struct run *run, const struct candidate *who)
         return;
     }
     run->turn_executed = 0;
+    process_look_at_memory(process);
     run->result.turns++;
     process->turns[who->shard]++;
     io_sim_trace_note(run->world, (uint64_t)process->index << 32 | (uint64_t)who->shard);

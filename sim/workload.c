@@ -83,6 +83,10 @@ static void put_key(struct draw *d, char type)
     static const char types[] = "snbhltzx";
     if (type == 'k' || chance(d, 6)) type = types[below(d, sizeof types - 1)];
     int number = key_number(d);
+    if (d->workload->tags) {
+        put_f(d, "{tag%d}%c%d", number % d->workload->tags, type, number);
+        return;
+    }
     switch (number % 11) {
     case 7: put_f(d, "{tag%d}%c", number % 3, type); break; /* of one partition */
     case 9: {
@@ -110,8 +114,10 @@ static void put_value(struct draw *d)
         return;
     }
     case 3: { /* perhaps a large one */
+        static const int edges[] = {63, 64, 65, 254, 255, 256, 1023, 1024, 1025, 1500, 2048, 4095, 4096};
         uint64_t limit = chance(d, 90) ? 100 : (uint64_t)d->workload->value_len_max;
         size_t len = below(d, limit + 1);
+        if (chance(d, 10)) len = (size_t)edges[below(d, ARRAY_LEN(edges))];
         char *big = malloc(len + 1);
         CHECK(big);
         memset(big, 'a' + (int)below(d, 26), len);
@@ -167,12 +173,48 @@ static void put_integer(struct draw *d)
 
 static void put_stream_id(struct draw *d)
 {
-    static const char *const special[] = {"-", "+", "0-0", "0-1", "5", "x"};
+    static const char *const special[] = {"-", "+", "0-0", "0-1", "5", "x", "3-18446744073709551615", "(5-2"};
     if (chance(d, 15)) {
         put_text(d, special[below(d, ARRAY_LEN(special))]);
+    } else if (chance(d, 30)) { /* near those of XADD *, and where the second half is full */
+        long long ms = d->now_ms / 100 * 100 + (long long)below(d, 8) * 100;
+        const char *open = chance(d, 30) ? "(" : "";
+        if (chance(d, 50))
+            put_f(d, "%s%lld-18446744073709551615", open, ms);
+        else
+            put_f(d, "%s%lld-%d", open, ms, (int)below(d, 3));
     } else {
         int ms = (int)below(d, 8); /* the order in which arguments are evaluated is the compiler's */
         put_f(d, "%d-%d", ms, (int)below(d, 8));
+    }
+}
+
+static int64_t rounded(const struct draw *d, int64_t time_ms)
+{
+    int64_t unit = d->workload->deadline_round_ms;
+    return (time_ms + unit - 1) / unit * unit;
+}
+
+/* A time as EXPIRE and the like take it: the four units. */
+static void put_time(struct draw *d, char what)
+{
+    static const char *const edges[] = {"9223372036854775807", "9223372036854775806", "9223372036854775",
+                                        "9223372036854776", "-9223372036854775807", "-9223372036854776",
+                                        "0", "1.5", "70368744177664"};
+    if (chance(d, 3)) {
+        const char *edge = edges[below(d, ARRAY_LEN(edges))];
+        /* What died before a clock that goes back may live again. */
+        if (!d->workload->far_deadlines || (*edge != '-' && edge[1])) {
+            put_text(d, edge);
+            return;
+        }
+    }
+    int64_t ttl = ttl_ms(d), when = rounded(d, d->now_ms + ttl);
+    switch (what) {
+    case 'e': put_f(d, "%lld", (long long)(ttl / 1000)); break;
+    case 'E': put_f(d, "%lld", (long long)(chance(d, 50) ? ttl : when - d->now_ms)); break;
+    case 'A': put_f(d, "%lld", (long long)(when / 1000)); break;
+    default: put_f(d, "%lld", (long long)when); break;
     }
 }
 
@@ -180,13 +222,14 @@ static void put_variable(struct draw *d, char what)
 {
     static const char *const patterns[] = {"*", "s*", "?1", "*1*", "[sh]*", "field-1*", "nothing"};
     static const char *const bounds[] = {"-inf", "+inf", "(0", "(1.5", "5", "-7", "nan"};
-    int64_t now_s = d->now_ms / 1000;
     switch (what) {
     case 'v': put_value(d); break;
     case 'i': put_f(d, "%d", (int)below(d, 14) - 7); break;
     case 'I': put_integer(d); break;
     case 'u': put_f(d, "%d", (int)below(d, 20)); break;
-    case 'o': put_f(d, "%d", (int)below(d, chance(d, 5) ? 20000 : 200)); break;
+    case 'U': put_f(d, "%d", (int)below(d, chance(d, 50) ? 20 : 500)); break;
+    case 'o': put_f(d, "%d", (int)below(d, chance(d, 10) ? 40000 : 200)); break;
+    case 'O': put_f(d, "%d", (int)below(d, chance(d, 20) ? 6000 : chance(d, 30) ? 1500 : 20)); break;
     case 'f': put_f(d, "field-%d", (int)below(d, chance(d, 20) ? 200 : 12)); break;
     case 'm': {
         const char *format = chance(d, 40) ? "%d" : "member-%d";
@@ -205,10 +248,10 @@ static void put_variable(struct draw *d, char what)
         put_f(d, "%c%d", sign, 1 + (int)below(d, 64));
         break;
     }
-    case 'e': put_f(d, "%lld", (long long)(ttl_ms(d) / 1000)); break;
-    case 'E': put_f(d, "%lld", (long long)ttl_ms(d)); break;
-    case 'A': put_f(d, "%lld", (long long)(now_s + ttl_ms(d) / 1000)); break;
-    case 'B': put_f(d, "%lld", (long long)(d->now_ms + ttl_ms(d))); break;
+    case 'e':
+    case 'E':
+    case 'A':
+    case 'B': put_time(d, what); break;
     default: put_key(d, what);
     }
 }
@@ -279,6 +322,17 @@ static void begin_command(struct draw *d)
     *d->command = (struct unit_command){.argv = d->unit->args + d->unit->args_count};
 }
 
+static bool only_reads(const char *text)
+{
+    static const char *const names[] = {"GET ", "MGET ", "STRLEN ", "TTL ", "PTTL ", "EXISTS ", "TYPE ", "LLEN ",
+                                        "HGET ", "HGETALL ", "HMGET ", "HLEN ", "SMEMBERS ", "SCARD ", "LRANGE ",
+                                        "ZRANGE ", "ZCARD ", "XLEN ", "XRANGE ", "EXPIRETIME ", "GETRANGE ",
+                                        "SISMEMBER ", "ZSCORE ", "LINDEX ", "GETBIT ", "BITCOUNT ", "DBSIZE"};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        if (strncmp(text, names[i], strlen(names[i])) == 0) return true;
+    return false;
+}
+
 static void draw_command(struct draw *d, uint32_t families)
 {
     int total = 0;
@@ -288,15 +342,15 @@ static void draw_command(struct draw *d, uint32_t families)
         put_text(d, "PING");
         return;
     }
-    int at = (int)below(d, (uint64_t)total);
-    for (int i = 0;; i++) {
-        if (!(workload_templates[i].family & families)) continue;
-        at -= workload_templates[i].weight;
-        if (at >= 0) continue;
-        const char *text = workload_templates[i].text;
-        expand(d, text, text + strlen(text));
-        return;
+    int tries = d->workload->has_readers && d->client % 3 == 0 ? 8 : 1;
+    const char *text = NULL;
+    while (tries-- > 0 && (!text || !only_reads(text))) {
+        int at = (int)below(d, (uint64_t)total), i = -1;
+        while (at >= 0)
+            if (workload_templates[++i].family & families) at -= workload_templates[i].weight;
+        text = workload_templates[i].text;
     }
+    expand(d, text, text + strlen(text));
 }
 
 /* ---- units for the history checkers ---- */
@@ -370,6 +424,9 @@ static void draw_transaction(struct draw *d, uint32_t families)
     }
     begin_command(d);
     put_text(d, chance(d, 92) ? "EXEC" : "DISCARD");
+    if (!chance(d, 20) || d->unit->count < 3) return;
+    d->unit->rest_at = 1 + (int)below(d, (uint64_t)d->unit->count - 1);
+    d->unit->rest_us = 1 + (int64_t)below(d, 1u << (10 + below(d, 12)));
 }
 
 /* ---- units that change how a connection is served ---- */
@@ -442,6 +499,7 @@ void workload_draw(struct workload *workload, int client, uint64_t number, int64
     unit->count = unit->args_count = 0;
     unit->len = 0;
     unit->is_transaction = false;
+    unit->rest_at = 0;
     unit->family = 0;
     uint32_t plain = workload->families &
                      ~(uint32_t)(FAMILY_REGISTER | FAMILY_APPEND | FAMILY_CONNECTION | FAMILY_LITMUS);

@@ -45,6 +45,9 @@ struct workload {
     int short_ttl_percent;   /* of TTLs, those of milliseconds; the others are seconds to minutes */
     int64_t night_ms;        /* some deadlines come within or after so long a time */
     bool far_deadlines;      /* TTLs of more than an hour only */
+    int tags;                /* 0, or the keys' {tags}: all stand in so many partitions */
+    int deadline_round_ms;   /* absolute deadlines are multiples of it */
+    bool has_readers;        /* some clients do little but read */
     uint64_t sequence;       /* of SKEW_SEQUENTIAL, and of the values of FAMILY_APPEND: unique in a run */
 };
 
@@ -58,6 +61,8 @@ struct unit {
     enum workload_family family;
     bool is_transaction;
     int count;
+    int rest_at;     /* before this command the client lets time pass; 0: nowhere */
+    int64_t rest_us; /* so much */
     struct unit_command commands[UNIT_COMMANDS_MAX];
     struct slice args[UNIT_ARGS_MAX];
     int args_count;

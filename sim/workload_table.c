@@ -6,6 +6,7 @@
  * field  $m member  $M one of many members $r score  $R score bound  $L lex bound  $F float  $d database  $p
  * pattern  $j stream ID $w bitfield type $e TTL in s  $E in ms  $A deadline in s  $B in ms [ a b ]    perhaps
  * ( a | b | c ) one of them         { a b }   one to four times
+ *   $U length $O byte offset
  *   #{ a b }   a count from 1 to 3, then the group so many times   &{ a b }   up to 300 times
  * A word of several characters of $ stands for one argument only when it is alone: "$v" but not "x$v".
  */
@@ -41,7 +42,7 @@ const struct workload_template workload_templates[] = {
     {FAMILY_STRING, 1, "PSETEX $s $E $v"},
     {FAMILY_STRING, 1, "SETEX $s $e $v"},
     {FAMILY_STRING, 2, "SETNX $s $v"},
-    {FAMILY_STRING, 2, "SETRANGE $s $u $v"},
+    {FAMILY_STRING, 3, "SETRANGE $s $O $v"},
     {FAMILY_STRING, 1, "STRLEN $s"},
 
     {FAMILY_BIT, 3, "SETBIT $b $o ( 0 | 1 )"},
@@ -78,8 +79,8 @@ const struct workload_template workload_templates[] = {
 
     {FAMILY_EXPIRE, 3, "EXPIRE $k $e [ ( NX | XX | GT | LT ) ]"},
     {FAMILY_EXPIRE, 3, "PEXPIRE $k $E [ ( NX | XX | GT | LT ) ]"},
-    {FAMILY_EXPIRE, 1, "EXPIREAT $k $A [ ( NX | XX | GT | LT ) ]"},
-    {FAMILY_EXPIRE, 1, "PEXPIREAT $k $B [ ( NX | XX | GT | LT ) ]"},
+    {FAMILY_EXPIRE, 2, "EXPIREAT $k $A [ ( NX | XX | GT | LT ) ]"},
+    {FAMILY_EXPIRE, 3, "PEXPIREAT $k $B [ ( NX | XX | GT | LT ) ]"},
     {FAMILY_EXPIRE, 2, "TTL $k"},
     {FAMILY_EXPIRE, 2, "PTTL $k"},
     {FAMILY_EXPIRE, 1, "EXPIRETIME $k"},
@@ -193,14 +194,17 @@ const struct workload_template workload_templates[] = {
     {FAMILY_ZSET, 1, "ZREMRANGEBYLEX $z $L $L"},
     {FAMILY_ZSET, 1, "ZSCAN $z 0 [ MATCH $p ] [ COUNT $u ]"},
 
-    {FAMILY_STREAM, 5, "XADD $x [ NOMKSTREAM ] [ MAXLEN $u ] * { $f $v }"},
+    {FAMILY_STREAM, 8, "XADD $x [ NOMKSTREAM ] * { $f $v }"},
+    {FAMILY_STREAM, 1, "XADD $x MAXLEN $U * { $f $v }"},
+    {FAMILY_STREAM, 2, "XADD $x MAXLEN ~ $U [ LIMIT $U ] * $f $u"},
     {FAMILY_STREAM, 2, "XADD $x $j { $f $v }"},
     {FAMILY_STREAM, 1, "XLEN $x"},
     {FAMILY_STREAM, 2, "XRANGE $x - + [ COUNT $u ]"},
     {FAMILY_STREAM, 1, "XREVRANGE $x + - [ COUNT $u ]"},
     {FAMILY_STREAM, 1, "XRANGE $x $j $j"},
     {FAMILY_STREAM, 1, "XDEL $x $j"},
-    {FAMILY_STREAM, 1, "XTRIM $x ( MAXLEN $u | MINID $j )"},
+    {FAMILY_STREAM, 1, "XTRIM $x ( MAXLEN $U | MINID $j )"},
+    {FAMILY_STREAM, 2, "XTRIM $x ( MAXLEN ~ $u | MINID ~ $j ) LIMIT $u"},
 
     {FAMILY_SERVER, 4, "PING"},
     {FAMILY_SERVER, 1, "PING $v"},
