@@ -49,7 +49,6 @@ void scan_watches_copy(struct scan_watches *to, const struct scan_watches *from)
 
 struct model_list {
     struct model_object head; /* big: was too large for one listpack, perhaps */
-    bool many;                /* had more elements than a listpack may, and ever since more than half of that */
     struct texts items;
 };
 

@@ -306,9 +306,7 @@ static const struct value *do_restore(struct model_context *c)
         model_drop(c, key);
         return want_ok(c);
     }
-    struct model_object *copy = model_type_ops(object->type)->copy(object);
-    if (copy->type == MODEL_LIST) as_list(copy)->many = false; /* its form is chosen anew */
-    model_put(c, key, copy);
+    model_put(c, key, model_type_ops(object->type)->copy(object));
     if (ttl_ms > 0) model_set_deadline(c, key, deadline_ms);
     return want_ok(c);
 }

@@ -32,7 +32,6 @@ struct model_object *model_list_copy(const struct model_object *object)
     const struct model_list *from = (const struct model_list *)object;
     struct model_list *to = as_list(model_list_create());
     to->head = from->head;
-    to->many = from->many;
     texts_copy(&to->items, &from->items);
     return &to->head;
 }
@@ -52,16 +51,10 @@ static void listpack_bytes(const struct model_list *list, size_t *least, size_t 
 void model_list_grew(const struct model *model, struct model_list *list)
 {
     size_t least, most, limit = model->options.list_entries_max;
-    if (limit && list->items.count > limit) list->many = list->head.big = true;
+    if (limit && list->items.count > limit) list->head.big = true;
     if (list->head.big) return;
     listpack_bytes(list, &least, &most);
     list->head.big = most > LISTPACK_BYTES_MAX;
-}
-
-/* After a list lost elements: from half of what a listpack may have downwards it may be one again. */
-static void list_shrank(const struct model *model, struct model_list *list)
-{
-    if (list->items.count <= model->options.list_entries_max / 2) list->many = false;
 }
 
 /* LSET and LINSERT choose the form for the new item before they look for its place. */
@@ -81,7 +74,7 @@ void model_list_encodings(const struct model *model, const struct model_object *
     /* A push adds up the bare bytes of what it adds, so many small items may go beyond the limit together. */
     size_t bare = 7;
     for (size_t i = 0; i < list->items.count; i++) bare += list->items.at[i].len;
-    if (bare <= LISTPACK_BYTES_MAX && !list->many) names[n++] = "listpack";
+    if (bare <= LISTPACK_BYTES_MAX) names[n++] = "listpack";
     if (list->head.big || most > LISTPACK_BYTES_MAX) names[n++] = "quicklist";
     names[n] = NULL;
 }
@@ -150,7 +143,6 @@ static const struct value *take(struct model_context *c, struct slice key, struc
         set_item(reply, i, want_bulk(c, list->items.at[at]));
         texts_remove(&list->items, at);
     }
-    list_shrank(c->model, list);
     settle_emptied(c, key, list->items.count == 0);
     return reply;
 }
@@ -275,7 +267,6 @@ static const struct value *run_ltrim(struct model_context *c)
     bool some = range_of(start, stop, list->items.count, &first, &last);
     for (size_t i = list->items.count; i-- > 0;)
         if (!some || i < first || i > last) texts_remove(&list->items, i);
-    list_shrank(c->model, list);
     settle_emptied(c, arg(c, 1), list->items.count == 0);
     return want_ok(c);
 }
@@ -301,7 +292,6 @@ static const struct value *run_lrem(struct model_context *c)
         else if (!match)
             at++;
     }
-    list_shrank(c->model, list);
     if (removed) settle_emptied(c, arg(c, 1), list->items.count == 0);
     return want_integer(c, (int64_t)removed);
 }
@@ -386,7 +376,6 @@ static const struct value *move(struct model_context *c, bool from_left, bool to
     texts_insert(&to->items, to_left ? 0 : to->items.count, moved->text);
     model_list_grew(c->model, to);
     model_touch(c, arg(c, 2));
-    list_shrank(c->model, from);
     settle_emptied(c, arg(c, 1), from->items.count == 0);
     return moved;
 }
