@@ -218,7 +218,8 @@ static void draw_shape(struct plan *plan, const struct plan_options *options)
     plan->relaxed = prng_below(&prng, 5) == 0;
     plan->partition_limit = 64u << 20;
     static const int limits[] = {0, 0, 0, 2, 4, 16, 50};
-    plan->set_ints_max = limits[prng_below(&prng, ARRAY_LEN(limits))];
+    static const int ints[] = {0, 0, 130, 200}; /* not below set-max-listpack-entries */
+    plan->set_ints_max = ints[prng_below(&prng, ARRAY_LEN(ints))];
     plan->list_entries_max = limits[prng_below(&prng, ARRAY_LEN(limits))];
     plan->policy_name = "noeviction";
     if (prng_below(&prng, 4) == 0 && !(options->families & (FAMILY_REGISTER | FAMILY_APPEND))) {

@@ -541,6 +541,7 @@ static void fire(struct run *run, enum process_fault fault)
             break;
         }
         if (client->state != CLIENT_OPEN || !client->conn || client->is_operator || client->is_cut) break;
+        if (client->unit_at && (fault == FAULT_CLIENT_FLOOD || fault == FAULT_CLIENT_HOSTILE)) break;
         int64_t slow_us = 0;
         if (fault == FAULT_CLIENT_SLOW) slow_us = draw_us(run, 3000000);
         if (fault == FAULT_CLIENT_FLOOD) slow_us = draw_us(run, 8000000);
