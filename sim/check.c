@@ -132,11 +132,9 @@ void check_drill_begin(struct run *run)
     }
 }
 
-/* Of a node that nothing hinders since `quiet_since_ms`. Where the clock goes back, deadlines that are set then
- * may be before the time that a wheel has reached, and wait for it. */
+/* Of a node that nothing hinders since `quiet_since_ms`. */
 void check_overdue(struct process *process)
 {
-    if (process->run->plan.workload.far_deadlines) return;
     struct model_overdue most;
     char key[120], field[120] = "";
     int64_t now_ms = io_sim_realtime_us(process->world) / 1000;

@@ -643,6 +643,11 @@ int process_shards(const struct process *process)
     return atomic_load(&process->node->shard_count);
 }
 
+bool process_reshards(const struct process *process)
+{
+    return process->up && atomic_load(&process->node->resharding);
+}
+
 static bool mail_waits(const struct node *node, int from, int to)
 {
     for (int lane = 0; lane < LANE_COUNT; lane++) {

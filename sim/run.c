@@ -343,6 +343,9 @@ static void idle(struct run *run)
     uint64_t before = run->result.turns;
     rest(run, IDLE_US);
     demand_idleness(run, before, IDLE_US);
+    for (int i = 0; i < run->plan.nodes && goes_on(run); i++)
+        if (process_reshards(&run->processes[i]))
+            run_fail(run, ORACLE_LIVENESS, NULL, "node %d: a change of the number of shards does not end", i);
 }
 
 /* INFO is put together from what shards say one after the other: a key may die in between, but not always. */

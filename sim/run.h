@@ -108,6 +108,7 @@ void process_check_counts(struct process *process); /* nothing dead is left, and
 void process_check_config(struct process *process); /* all shards have the same one */
 void process_check_empty(struct process *process);  /* after FLUSHALL: nothing is accounted any more */
 int process_shards(const struct process *process);
+bool process_reshards(const struct process *process); /* its number of shards is changing */
 bool process_may_refuse(const struct process *process, int64_t since_us);
 /* Mail that was published for a shard that sleeps, and nobody will wake it. */
 void process_check_mail(struct process *process, int shard);

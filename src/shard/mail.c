@@ -63,17 +63,24 @@ static void send_merged(struct shard *shard, uint16_t to)
     }
 }
 
+/* Data before answers, and shard 0 after all others: who hears the answer to a phase of a reshard, or hears
+ * of it through shard 0, finds what was sent before it. */
+static void publish_to(struct shard *shard, unsigned to)
+{
+    ring_publish(shard->node->rings[shard->index][to][LANE_DATA]);
+    ring_publish(shard->node->rings[shard->index][to][LANE_CONTROL]);
+}
+
 void mail_publish(struct shard *shard)
 {
     struct node *node = shard->node;
     for (uint16_t to = 0; to < shard->actors; to++)
         if (to != shard->index) send_merged(shard, to);
     if (bitmap_is_empty(&shard->to_wake)) return;
-    for (int to = bitmap_next(&shard->to_wake, 0); to >= 0;
-         to = bitmap_next(&shard->to_wake, (unsigned)to + 1)) {
-        ring_publish(node->rings[shard->index][to][LANE_CONTROL]);
-        ring_publish(node->rings[shard->index][to][LANE_DATA]);
-    }
+    for (int to = bitmap_next(&shard->to_wake, 1); to >= 0;
+         to = bitmap_next(&shard->to_wake, (unsigned)to + 1))
+        publish_to(shard, (unsigned)to);
+    if (bitmap_has(&shard->to_wake, 0)) publish_to(shard, 0);
     atomic_thread_fence(memory_order_seq_cst);
     for (int to = bitmap_next(&shard->to_wake, 0); to >= 0;
          to = bitmap_next(&shard->to_wake, (unsigned)to + 1)) {

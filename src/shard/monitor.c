@@ -134,6 +134,8 @@ static void send_feeds(struct shard *shard)
 
 void monitor_feed_to(struct shard *shard, uint16_t to, bool on)
 {
+    if (on && to >= shard->shard_count && !MUTANT(leaver_is_fed))
+        return; /* it leaves, and has asked before it heard of that */
     if (on) {
         shard->monitor_shards |= 1ULL << to;
         return;

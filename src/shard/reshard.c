@@ -154,7 +154,7 @@ static void move_sessions(struct shard *shard)
         answer(shard, PHASE_MOVE);
         return;
     }
-    if (!all_is_answered(shard)) return;
+    if (!all_is_answered(shard) || shard->fed_by) return;
     if (shard->session_count || !is_quiet(shard) || shard->ended_sessions || shard->session_change) return;
     if (!mail_is_empty(shard)) return; /* a session may be on its way here */
     shard->moving_asked = false;
@@ -349,9 +349,10 @@ bool reshard_begin(struct shard *shard, uint16_t count)
     return true;
 }
 
-/* ---- stop: actors end when all of them have nothing left to do. One that gets a session after it had
- * nothing left takes its word back (stop_not_yet) before the sender hears that the session has arrived, and
- * so before the sender can have nothing left. ---- */
+/* ---- stop: sessions are closed, a reshard under way is brought to its end (it need not wait for sessions
+ * that CLIENT PAUSE holds: they have gone), and actors end when all of them have nothing left to do. One that
+ * gets a session after it had nothing left takes its word back (stop_not_yet) before the sender hears that
+ * the session has arrived, and so before the sender can have nothing left. ---- */
 
 void stop_not_yet(struct shard *shard)
 {
@@ -366,16 +367,15 @@ bool stop_step(struct shard *shard)
     struct node *node = shard->node;
     if (shard->stopping && shard->leaving) return true; /* left over after a reshard, and empty */
     if (LIKELY(!atomic_load_explicit(&node->stop, memory_order_relaxed))) return false;
-    if (!shard->stopping) {
-        if (atomic_load(&node->resharding) && !MUTANT(stop_cuts_reshard))
-            return false; /* first that, then the end */
-        shard->stopping = true;
-        listen_end(shard);
-    }
+    bool reshards = !shard->stopping && atomic_load(&node->resharding) && !MUTANT(stop_cuts_reshard);
+    if (reshards && MUTANT(stop_waits_for_paused)) return false;
+    listen_end(shard);
     for (struct session *s = shard->sessions, *next; s; s = next) {
         next = s->all_next;
         clients_close(shard, s);
     }
+    if (reshards) return false;
+    shard->stopping = true;
     if (!shard->stopped && !shard->sessions && is_quiet(shard) &&
         (all_is_answered(shard) || MUTANT(stop_leaves_sessions_behind))) {
         shard->stopped = true;

@@ -9,6 +9,7 @@
 
 #define CRON_US        100000
 #define SLICE_US       200 /* of background work per turn: one command may meet it on three shards */
+#define DAY_MS         INT64_C(86400000)
 #define EXPIRE_LOOK_US 1000
 #define MEMORY_LOOK_US 1000 /* between two looks whether other shards have made room */
 
@@ -278,8 +279,10 @@ static int64_t deadline(const struct shard *shard, int64_t max_wait_us)
     if (UNLIKELY(shard->memory_waiters || shard->memory_parked) && now + MEMORY_LOOK_US < at)
         at = now + MEMORY_LOOK_US;
     if (shard->env.next_expiry_ms != INT64_MAX && !shard->active_expire_off && !shard->pause_until_us) {
-        int64_t wait_us = (shard->env.next_expiry_ms - shard->env.now_ms) * 1000;
-        if (wait_us < EXPIRE_LOOK_US) wait_us = EXPIRE_LOOK_US;
+        int64_t wait_ms = shard->env.next_expiry_ms - shard->env.now_ms, wait_us = EXPIRE_LOOK_US;
+        if (wait_ms > DAY_MS && !MUTANT(far_deadline_spins))
+            wait_ms = DAY_MS; /* it may come in thousands of years */
+        if (wait_ms * 1000 > wait_us) wait_us = wait_ms * 1000;
         if (now + wait_us < at) at = now + wait_us;
     }
     if (shard->pause_until_us) {

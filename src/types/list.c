@@ -549,12 +549,14 @@ static struct limit limit_of(int fill)
     return (struct limit){bytes[fill < -5 ? 4 : -fill - 1], UINT64_MAX};
 }
 
-/* Is this too much for a listpack? Limits by count come with one of 8 KiB. */
+#define COUNTED_BYTES 8192 /* limits by count come with this one */
+
+/* Is this too much for a listpack? */
 static bool exceeds(int fill, uint64_t bytes, uint64_t count)
 {
     struct limit limit = limit_of(fill);
     if (limit.bytes != UINT64_MAX) return bytes > limit.bytes;
-    return bytes > 8192 || count > limit.count;
+    return bytes > COUNTED_BYTES || count > limit.count;
 }
 
 bool list_is_quicklist(const struct value *list)
@@ -580,8 +582,12 @@ void list_encoding_shrink(struct value *list, int fill)
 {
     if (!list_is_quicklist(list)) return;
     struct limit limit = limit_of(fill);
+    /* With a limit by count what is larger than 8 KiB has several nodes in Redis, or one that is no listpack.
+     */
+    uint64_t bytes =
+        limit.bytes != UINT64_MAX || MUTANT(list_shrinks_large) ? limit.bytes / 2 : COUNTED_BYTES;
     if (list_count(list) > limit.count / (MUTANT(list_shrinks_at_once) ? 1 : 2) ||
-        listpack_bytes(list) > limit.bytes / 2)
+        listpack_bytes(list) > bytes)
         return;
     list->bytes[0] &= (uint8_t)~TAG_QUICKLIST;
 }

@@ -344,6 +344,18 @@ static void test_encoding(void **state)
     list_remove(&list.value, 0, 1);
     list_encoding_shrink(&list.value, 5);
     assert_false(list_is_quicklist(&list.value));
+
+    /* However few: what is larger than 8 KiB stays one. */
+    char *large = calloc(1, 9000);
+    assert_int_equal(list_push(&list.value, LIST_HEAD, &(struct slice){large, 9000}, 1), VALUE_OK);
+    list_encoding_grow(&list.value, 50, 0, 0);
+    list_encoding_shrink(&list.value, 50);
+    assert_true(list_is_quicklist(&list.value));
+    list_remove(&list.value, 0, 1);
+    list_encoding_shrink(&list.value, 50);
+    assert_false(list_is_quicklist(&list.value));
+    free(large);
+
     list_encoding_settle(&list.value, 1);
     assert_true(list_is_quicklist(&list.value));
     list_encoding_settle(&list.value, -2);
