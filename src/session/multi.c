@@ -70,7 +70,6 @@ bool session_watch_is_dirty(const struct session *s, struct partition *const *pa
         struct key key = {.name = w->name, .hash = w->hash, .db = w->db};
         struct entry entry;
         if (!MUTANT(watch_misses_expiry)) entry_find(&entry, partition, &key);
-        if (w->may_be_hidden) continue;
         if (watch_token(partition->watches, w->name, w->hash, w->db) != w->token) return true;
     }
     return false;
@@ -97,12 +96,15 @@ static void watch_key(struct command_context *ctx, struct slice name)
     }
     struct session_watch *w = &s->watches[s->watch_count++];
     struct partition *partition = entry.partition;
-    *w = (struct session_watch){.hash = key.hash,
-                                .partition = partition->id,
-                                .db = key.db,
-                                .may_be_hidden = !found && ctx->env->expired_stay};
+    *w = (struct session_watch){.hash = key.hash, .partition = partition->id, .db = key.db};
     session_set_text(&w->name, key.name);
-    w->token = watch_add(&partition->watches, w->name, w->hash, w->db);
+    watch_add(&partition->watches, w->name, w->hash, w->db);
+    if (found)
+        watch_see(partition->watches, w->name, w->hash, w->db, false);
+    else if (ctx->env->expired_stay)
+        entry_find(&entry, partition,
+                   &key); /* a dead one that stays: now there is a watch that tells of it */
+    w->token = watch_token(partition->watches, w->name, w->hash, w->db);
 }
 
 /* ---- handlers ---- */

@@ -88,8 +88,6 @@ struct session_watch {
     uint64_t hash, token;
     uint16_t partition;
     uint8_t db;
-    /* Watched during CLIENT PAUSE, which keeps dead keys: when such a one goes, nothing has changed. */
-    bool may_be_hidden;
 };
 
 struct borrow;

@@ -290,7 +290,10 @@ void entry_emit(struct entry *entry, enum record_op op, const struct slice *args
     /* Of an entry that the wheel or eviction opened the name is the item's own, and the item may have moved.
      */
     struct slice name = entry->item ? item_key(entry->item) : entry->key.name;
-    watch_touch(partition->watches, name, entry->key.hash, entry->key.db);
+    if (op == RECORD_KEY_DELETE)
+        watch_bury(partition->watches, name, entry->key.hash, entry->key.db);
+    else
+        watch_touch(partition->watches, name, entry->key.hash, entry->key.db);
     if (!partition->env->record_sink) return;
     struct store_env *env = partition->env;
     bool in_unit = env->unit_depth > 0 && env->record_unit_end;

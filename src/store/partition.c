@@ -146,6 +146,7 @@ bool entry_find(struct entry *entry, struct partition *partition, const struct k
     if (UNLIKELY(item_has_expiry(entry->item)) && item_is_expired(entry->item, partition->env) && !stays) {
         if (partition->env->expired_stay) {
             MARK("partition.expired_hidden");
+            watch_see(partition->watches, key->name, key->hash, key->db, true);
             entry_at(entry, partition, NULL);
         } else {
             MARK("partition.expired_on_access");

@@ -10,6 +10,7 @@ struct watched {
     uint64_t hash, token;
     uint32_t watchers, key_len;
     uint8_t db;
+    bool dead; /* seen dead, and not changed since */
     char key[];
 };
 
@@ -106,7 +107,27 @@ void watch_touch(struct watch_table *table, struct slice key, uint64_t hash, uin
 {
     if (!table) return;
     struct watched *w = *find(table, key, hash, db);
-    if (w) w->token = ++table->last_token;
+    if (!w) return;
+    w->token = ++table->last_token;
+    w->dead = false;
+}
+
+void watch_see(struct watch_table *table, struct slice key, uint64_t hash, uint8_t db, bool is_dead)
+{
+    if (!table) return;
+    struct watched *w = *find(table, key, hash, db);
+    if (!w || w->dead == is_dead) return;
+    w->token = ++table->last_token;
+    w->dead = is_dead;
+}
+
+void watch_bury(struct watch_table *table, struct slice key, uint64_t hash, uint8_t db)
+{
+    if (!table) return;
+    struct watched *w = *find(table, key, hash, db);
+    if (!w) return;
+    if (!w->dead || MUTANT(watch_burial_is_change)) w->token = ++table->last_token;
+    w->dead = false;
 }
 
 void watch_each(struct watch_table *table, uint8_t db,
