@@ -205,11 +205,22 @@ void limits_refused(struct run *run, struct link *link)
                  link->client, most, process->limits.least[LIMIT_CLIENTS]);
 }
 
+static uint64_t digits(uint64_t n)
+{
+    return n < 10 ? 1 : 1 + digits(n / 10);
+}
+
+/* As sent: of many short arguments most is overhead. What is never answered (CLIENT REPLY OFF) counts until
+ * it has run. */
 static uint64_t unanswered_bytes(const struct link *link)
 {
     uint64_t sum = 0;
-    for (size_t i = link->next_answer; i < link->count; i++)
-        for (int a = 0; a < link->ops[i]->argc; a++) sum += link->ops[i]->argv[a].len;
+    for (size_t i = link->answered_end; i < link->count; i++) {
+        const struct op *op = link->ops[i];
+        if (i < link->next_answer && op->executed) continue;
+        sum += digits((uint64_t)op->argc) + 3;
+        for (int a = 0; a < op->argc; a++) sum += digits(op->argv[a].len) + 5 + op->argv[a].len;
+    }
     return sum;
 }
 
