@@ -197,7 +197,8 @@ bool entry_file_again(struct entry *entry)
 {
     struct partition *partition = entry->partition;
     int64_t deadline_ms = item_deadline(entry->item), file_at = filing_time(entry, deadline_ms);
-    if (file_at == INT64_MAX) return entry_set_deadline(entry, ITEM_NO_DEADLINE);
+    if (file_at == INT64_MAX && deadline_ms == ITEM_NO_DEADLINE)
+        return entry_set_deadline(entry, ITEM_NO_DEADLINE);
     wheel_remove(&partition->wheel, &partition->slab, *entry->slot);
     partition_file(partition, *entry->slot, file_at);
     return true;

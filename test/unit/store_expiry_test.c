@@ -141,11 +141,29 @@ static void test_those_before_the_step(void **state)
     end(&w);
 }
 
+/* The last deadline of all is one, also when a field's that came before it has passed. */
+static void test_last_deadline_stays(void **state)
+{
+    struct world w;
+    begin(&w);
+    run(&w, "HSET {a}hash stays v goes v");
+    run(&w, "PEXPIREAT {a}hash 9223372036854775807");
+    run(&w, "HPEXPIRE {a}hash 100 FIELDS 1 goes");
+    pass_time(&w, 101);
+    assert_int_equal(fields(&w), 1);
+    run(&w, "PEXPIRETIME {a}hash");
+    assert_true(reply_is(w.node, ":9223372036854775807"));
+    run(&w, "PERSIST {a}hash");
+    assert_true(reply_is(w.node, ":1"));
+    end(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_steps),
         cmocka_unit_test(test_those_before_the_step),
+        cmocka_unit_test(test_last_deadline_stays),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
