@@ -69,7 +69,7 @@ void check_audit_begin(struct run *run)
 #define DRILL_KEYS_MAX   300 /* that get a deadline, of a node */
 #define DRILL_FIELDS_MAX 60  /* ... fields */
 #define DRILL_COMMON_MS  3500
-#define LATE_MS          200
+#define LATE_MS          40
 
 struct drill {
     struct client *client;

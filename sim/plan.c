@@ -221,6 +221,8 @@ static void draw_shape(struct plan *plan, const struct plan_options *options)
     static const int ints[] = {0, 0, 130, 200}; /* not below set-max-listpack-entries */
     plan->set_ints_max = ints[prng_below(&prng, ARRAY_LEN(ints))];
     plan->list_entries_max = limits[prng_below(&prng, ARRAY_LEN(limits))];
+    plan->workload.set_ints_max = plan->set_ints_max;
+    plan->workload.list_entries_max = plan->list_entries_max;
     plan->policy_name = "noeviction";
     if (prng_below(&prng, 4) == 0 && !(options->families & (FAMILY_REGISTER | FAMILY_APPEND))) {
         plan->workload.families &= ~(uint32_t)(FAMILY_REGISTER | FAMILY_APPEND); /* they must not lose keys */
@@ -243,6 +245,9 @@ static void draw_schedule(struct plan *plan)
     plan->process_seed = prng_next(&prng);
     stream(&prng, plan, "schedule, hold"); /* came later: the other draws stay as they were */
     if (prng_below(&prng, 7) == 0) plan->policy = SCHEDULE_HOLD;
+    stream(&prng, plan, "schedule, looks");
+    static const int looks[] = {0, 0, 0, 1, 10, 40, 80}; /* a slice is 200 us */
+    plan->look_cost_us = looks[prng_below(&prng, ARRAY_LEN(looks))];
 }
 
 /* From NIGHT_MIN_US on, shorter ones more often. Not where the clock goes back: see far_deadlines. */
@@ -434,8 +439,8 @@ void plan_describe(const struct plan *plan, void (*line)(void *context, const ch
                   plan->workload.keys_per_type, skews[plan->workload.skew], plan->workload.value_len_max,
                   plan->workload.transaction_percent);
     line(context, "workload", text);
-    snprintf(text, sizeof text, "%s, %d us + %d ns per command, order %s, %s",
-             schedule_policy_names[plan->policy], plan->turn_cost_us, plan->command_cost_ns,
+    snprintf(text, sizeof text, "%s, %d us + %d us per look + %d ns per command, order %s, %s",
+             schedule_policy_names[plan->policy], plan->turn_cost_us, plan->look_cost_us, plan->command_cost_ns,
              plan->relaxed ? "relaxed" : "strict", plan->policy_name);
     line(context, "schedule", text);
     n = 0;

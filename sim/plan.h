@@ -88,6 +88,7 @@ struct plan {
     int64_t night_us; /* in the middle, nobody asks for anything for so long; 0: not in this seed */
     enum schedule_policy policy;
     int turn_cost_us, command_cost_ns;
+    int look_cost_us; /* of each look at the clock in a turn: slices of work end before the work does */
     struct workload workload;
     int depth_max;    /* commands of a burst */
     int64_t think_us; /* between bursts, mean */

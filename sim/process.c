@@ -26,7 +26,10 @@ static int64_t partition_bytes(const struct process *process)
 
 static struct io *host_io_create(void *context, int *error)
 {
-    return io_create(((struct process *)context)->world, error);
+    const struct process *process = context;
+    struct io *io = io_create(process->world, error);
+    if (io) io_sim_look_cost(io, process->run->plan.look_cost_us);
+    return io;
 }
 static void host_io_destroy(void *context, struct io *io)
 {

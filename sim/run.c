@@ -16,7 +16,7 @@
 #define IDLE_US   (5 * SECOND_US)
 #define STOP_US   (10 * SECOND_US)
 #define DRILL_US  (4 * SECOND_US)
-#define LOOK_US   (SECOND_US / 4)
+#define LOOK_US   (SECOND_US / 10)
 
 const char *const oracle_names[ORACLES] = {"model", "linear",   "transactions", "order",  "memory", "wire",
                                            "ttl",   "liveness", "audit",        "limits", "config", "litmus"};
@@ -53,7 +53,7 @@ static int64_t prompt_us(const struct plan *plan)
         return 0; /* when does it begin? */
     int64_t commands =
         (int64_t)plan->clients * plan->depth_max * (100 + 5 * plan->workload.transaction_percent) / 100;
-    return SECOND_US / 2 + 3 * commands * (plan->command_cost_ns / 1000 + plan->turn_cost_us);
+    return SECOND_US / 2 + 3 * commands * (plan->command_cost_ns / 1000 + plan->turn_cost_us + 6 * plan->look_cost_us);
 }
 
 /* Who reads the tape has to know the limits that a node is started with. */

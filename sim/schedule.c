@@ -107,7 +107,9 @@ static int choose(struct run *run, const struct candidate *c, int count)
 static void lie_down(struct process *process, int s)
 {
     struct shard *shard = process->node->shards[s];
-    io_sim_sleep(shard_io(shard), shard_lie_down(shard, 100000));
+    int64_t until_us = shard_lie_down(shard, 100000);
+    /* Its clock is ahead by what looking at it has cost. */
+    io_sim_sleep(shard_io(shard), until_us <= shard->now_monotonic_us ? run_now_us(process->run) : until_us);
     process->lying[s] = true;
 }
 
@@ -132,7 +134,8 @@ static void turn(struct run *run, const struct candidate *who)
         process->running[who->shard] = false;
     process_check_mail(process, who->shard);
     if (process->slow_until_us[who->shard] <= now) process->slow_factor[who->shard] = 1;
-    int64_t cost = run->plan.turn_cost_us + (int64_t)run->turn_executed * run->plan.command_cost_ns / 1000;
+    int64_t cost = run->plan.turn_cost_us + (int64_t)run->turn_executed * run->plan.command_cost_ns / 1000 +
+                   io_sim_turn_cost(shard_io(shard));
     cost *= process->slow_factor[who->shard];
     if (process->slow_factor[who->shard] > 1 && now + cost > run->hindered_until_us)
         run->hindered_until_us = now + cost;

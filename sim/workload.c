@@ -18,6 +18,7 @@ struct draw {
     struct unit_command *command;
     int64_t now_ms;
     int client;
+    int story_key[2]; /* 1 + its argument's number; 0: not drawn yet */
 };
 
 static uint64_t below(struct draw *d, uint64_t bound)
@@ -218,6 +219,12 @@ static void put_time(struct draw *d, char what)
     }
 }
 
+static void put_numbers(struct draw *d, int most)
+{
+    int count = most - 1 + (int)below(d, 3), first = (int)below(d, 300);
+    for (int i = 0; i < count; i++) put_f(d, "%d", first + i);
+}
+
 static void put_variable(struct draw *d, char what)
 {
     static const char *const patterns[] = {"*", "s*", "?1", "*1*", "[sh]*", "field-1*", "nothing"};
@@ -240,6 +247,16 @@ static void put_variable(struct draw *d, char what)
     case 'r': put_double(d); break;
     case 'F': put_double(d); break;
     case 'R': put_text(d, bounds[below(d, ARRAY_LEN(bounds))]); break;
+    case 'a': put_f(d, "%d", d->workload->far_deadlines ? 5000000 : 1 + (int)below(d, 60)); break;
+    case 'Z': {
+        char large[12000];
+        memset(large, 'z', sizeof large);
+        put(d, large, 8000 + below(d, sizeof large - 8000));
+        break;
+    }
+    case 'G': put_f(d, "%d", 3000 + (int)below(d, 6000)); break;
+    case 'S': put_numbers(d, d->workload->set_ints_max ? d->workload->set_ints_max : 128); break;
+    case 'Q': put_numbers(d, d->workload->list_entries_max ? d->workload->list_entries_max : 128); break;
     case 'd': put_f(d, "%d", (int)below(d, chance(d, 5) ? 20 : DATABASES)); break;
     case 'p': put_text(d, patterns[below(d, ARRAY_LEN(patterns))]); break;
     case 'j': put_stream_id(d); break;
@@ -257,6 +274,22 @@ static void put_variable(struct draw *d, char what)
 }
 
 /* ---- templates ---- */
+
+/* `word` is $1 or $2 and the key's type. */
+static void put_story_key(struct draw *d, const char *word)
+{
+    int *number = &d->story_key[word[1] - '1'];
+    if (*number) {
+        struct slice key = d->unit->args[*number - 1];
+        char bytes[128]; /* they may move */
+        size_t len = key.len < sizeof bytes ? key.len : sizeof bytes;
+        memcpy(bytes, d->unit->bytes + (size_t)key.ptr, len);
+        put(d, bytes, len);
+    } else {
+        put_key(d, word[2]);
+        *number = d->unit->args_count;
+    }
+}
 
 /* Past the group that begins at `at` (behind its opening bracket): at its closing bracket. */
 static const char *group_end(const char *at)
@@ -309,7 +342,9 @@ static void expand(struct draw *d, const char *at, const char *end)
         }
         const char *word = at;
         while (at < end && *at != ' ') at++;
-        if (*word == '$')
+        if (*word == '$' && (word[1] == '1' || word[1] == '2'))
+            put_story_key(d, word);
+        else if (*word == '$')
             put_variable(d, word[1]);
         else
             put(d, word, (size_t)(at - word));
@@ -429,6 +464,32 @@ static void draw_transaction(struct draw *d, uint32_t families)
     d->unit->rest_us = 1 + (int64_t)below(d, 1u << (10 + below(d, 12)));
 }
 
+/* ---- stories ---- */
+
+static void draw_story(struct draw *d, uint32_t families)
+{
+    const char *at = NULL;
+    for (int tries = 0; tries < 8 && !at; tries++) {
+        const struct workload_story *story = &workload_stories[below(d, (uint64_t)workload_story_count)];
+        if (story->families & ~families) continue;
+        /* Where the clock goes back, nobody knows for how long a pause is. */
+        if (!d->workload->far_deadlines || !strstr(story->text, "PAUSE")) at = story->text;
+    }
+    if (!at) at = "PING";
+    d->unit->is_transaction = strstr(at, "MULTI") != NULL;
+    while (at) {
+        const char *end = strstr(at, " ; ");
+        if (*at == '~') {
+            d->unit->rest_at = d->unit->count;
+            d->unit->rest_us = 1 + (int64_t)below(d, UINT64_C(1) << (10 + below(d, 12)));
+        } else {
+            begin_command(d);
+            expand(d, at, end ? end : at + strlen(at));
+        }
+        at = end ? end + 3 : NULL;
+    }
+}
+
 /* ---- units that change how a connection is served ---- */
 
 static void put_line(struct draw *d, const char *line)
@@ -511,6 +572,8 @@ void workload_draw(struct workload *workload, int client, uint64_t number, int64
         draw_append(&d);
     } else if (is_served_otherwise && chance(&d, 6)) {
         draw_connection(&d, plain);
+    } else if (chance(&d, 3)) {
+        draw_story(&d, plain);
     } else if (chance(&d, workload->transaction_percent)) {
         draw_transaction(&d, plain & ~(uint32_t)FAMILY_SERVER);
     } else {

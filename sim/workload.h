@@ -48,6 +48,7 @@ struct workload {
     int tags;                /* 0, or the keys' {tags}: all stand in so many partitions */
     int deadline_round_ms;   /* absolute deadlines are multiples of it */
     bool has_readers;        /* some clients do little but read */
+    int set_ints_max, list_entries_max; /* stories build sets and lists of about so many; 0: 128 */
     uint64_t sequence;       /* of SKEW_SEQUENTIAL, and of the values of FAMILY_APPEND: unique in a run */
 };
 
@@ -80,6 +81,13 @@ struct workload_template {
     const char *text;
 };
 extern const struct workload_template workload_templates[];
+/* Units whose commands are about the same keys, and lead to where an error would show. */
+struct workload_story {
+    uint32_t families; /* all of which must be in the workload */
+    const char *text;
+};
+extern const struct workload_story workload_stories[];
+extern const int workload_story_count;
 extern const int workload_template_count;
 
 #endif

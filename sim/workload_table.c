@@ -9,6 +9,10 @@
  *   $U length $O byte offset
  *   #{ a b }   a count from 1 to 3, then the group so many times   &{ a b }   up to 300 times
  * A word of several characters of $ stands for one argument only when it is alone: "$v" but not "x$v".
+ *
+ * In stories: commands between ";"; "~" lets time pass before the next one; $1s, $2l the story's own keys (and
+ * their types)  $a TTL in ms that is over soon  $Z more than 8 KiB  $G byte offset of a large string  $S so many different integers
+ * as an intset may have, or one more or less  $Q likewise for a list
  */
 #include "base/check.h"
 #include "sim/workload.h"
@@ -248,3 +252,38 @@ const struct workload_template workload_templates[] = {
     {FAMILY_FLUSH, 2, "SWAPDB $d $d"},
 };
 const int workload_template_count = ARRAY_LEN(workload_templates);
+
+const struct workload_story workload_stories[] = {
+    {FAMILY_STRING | FAMILY_EXPIRE, "SET $1s $v PX $a ; ~ ; GET $1s"},
+    {FAMILY_STRING | FAMILY_EXPIRE, "SET $1s 5 PX $a ; ~ ; INCRBY $1s $i ; PTTL $1s"},
+    {FAMILY_STRING | FAMILY_EXPIRE, "SET $1s $v PX $a ; ~ ; SET $1s $v [ ( KEEPTTL | NX | XX | GET ) ] ; PTTL $1s"},
+    {FAMILY_STRING | FAMILY_EXPIRE, "SET $1s $v PX $a ; WATCH $1s ; MULTI ; ~ ; GET $1s ; EXEC"},
+    {FAMILY_STRING | FAMILY_EXPIRE, "WATCH $1s ; SET $2s $v PX $a ; MULTI ; GET $2s ; ~ ; SET $2s x ; EXEC"},
+    {FAMILY_STRING | FAMILY_EXPIRE | FAMILY_SERVER,
+     "SET $1s $v PX $a ; CLIENT PAUSE 90 WRITE ; ~ ; ( GET $1s | STRLEN $1s | EXISTS $1s | TTL $1s | TYPE $1s )"},
+    {FAMILY_LIST | FAMILY_EXPIRE | FAMILY_SERVER,
+     "RPUSH $1l $v $v ; RPUSH $2l $v ; PEXPIRE $2l $a ; CLIENT PAUSE 90 WRITE ; ~ ; RPOPLPUSH $1l $2l ; LRANGE $2l 0 -1"},
+    {FAMILY_KEY | FAMILY_EXPIRE, "PEXPIRE $1k $a ; ~ ; ( TYPE $1k | EXISTS $1k $1k | PERSIST $1k | DUMP $1k | KEYS $p )"},
+    {FAMILY_KEY | FAMILY_EXPIRE, "PEXPIRE $1k $E ; RENAME $1k $2k ; PTTL $2k ; PTTL $1k"},
+    {FAMILY_KEY | FAMILY_EXPIRE, "PEXPIRE $1k $E ; COPY $1k $2k REPLACE ; PTTL $2k ; OBJECT ENCODING $2k"},
+    {FAMILY_LIST | FAMILY_EXPIRE,
+     "RPUSH $1l $v $v ; RPUSH $2l $v ; PEXPIRE $2l $a ; ~ ; LMOVE $1l $2l ( LEFT | RIGHT ) ( LEFT | RIGHT ) ; LRANGE $2l 0 -1"},
+    {FAMILY_SET | FAMILY_EXPIRE, "SADD $1t 1 2 ; SADD $2t 3 ; PEXPIRE $2t $a ; ~ ; SMOVE $1t $2t 1 ; SMEMBERS $2t"},
+    {FAMILY_HASH | FAMILY_EXPIRE,
+     "DEL $1h ; HSET $1h a 1 b 2 ; HPEXPIRE $1h $a FIELDS 1 a ; ~ ; ( HGET $1h a | HINCRBY $1h a 1 | HLEN $1h | HGETALL $1h ) ; "
+     "HPTTL $1h FIELDS 2 a b"},
+    {FAMILY_HASH | FAMILY_EXPIRE,
+     "DEL $1h ; HSET $1h a 1 b 2 ; HPEXPIRE $1h $E FIELDS 1 a ; ( HINCRBY $1h a 1 | HINCRBYFLOAT $1h a 1.5 | HSET $1h a 3 | "
+     "HSETNX $1h a 4 | HSETEX $1h FIELDS 1 a 5 ) ; HPTTL $1h FIELDS 2 a b"},
+    {FAMILY_HASH | FAMILY_EXPIRE,
+     "DEL $1h ; HSET $1h a 1 b 2 ; HPEXPIRE $1h $E FIELDS 2 a b ; PEXPIRE $1h $E ; COPY $1h $2h REPLACE ; PTTL $2h ; "
+     "HPTTL $2h FIELDS 2 a b"},
+    {FAMILY_STRING, "DEL $1s ; SETRANGE $1s $G $v ; SETRANGE $1s $G x ; SETRANGE $1s $G $v ; GET $1s"},
+    {FAMILY_SET, "DEL $1t ; SADD $1t $S ; OBJECT ENCODING $1t ; SADD $1t 1000 ; OBJECT ENCODING $1t ; SADD $1t -1 ; OBJECT ENCODING $1t"},
+    {FAMILY_LIST, "DEL $1l ; RPUSH $1l $Q ; OBJECT ENCODING $1l ; LPOP $1l $u ; OBJECT ENCODING $1l ; LLEN $1l"},
+    {FAMILY_LIST, "DEL $1l ; RPUSH $1l 1 2 $Z 3 4 ; OBJECT ENCODING $1l ; LPOP $1l $u ; OBJECT ENCODING $1l ; LLEN $1l"},
+    {FAMILY_SET, "SADD $1t 1 ; WATCH $1t ; SADD $1t ( 1 | 2 ) ; MULTI ; SCARD $1t ; EXEC"},
+    {FAMILY_HASH, "HSET $1h a 1 ; WATCH $1h ; ( HDEL $1h nothing | HSET $1h a 1 | HSETNX $1h a 2 ) ; MULTI ; HLEN $1h ; EXEC"},
+    {FAMILY_LIST, "DEL $1l ; RPUSH $1l 1 1 2 1 1 2 1 ; LREM $1l ( 1 | 2 | 3 | -1 | -2 | 0 ) ( 1 | 2 ) ; LRANGE $1l 0 -1"},
+};
+const int workload_story_count = ARRAY_LEN(workload_stories);

@@ -345,13 +345,27 @@ bool io_sim_ready(struct io *io)
     return s->maybe_ready && is_ready(s);
 }
 
+void io_sim_look_cost(struct io *io, int64_t us)
+{
+    sim_of(io)->look_cost_us = us;
+}
+
+int64_t io_sim_turn_cost(struct io *io)
+{
+    int64_t cost_us = sim_of(io)->looked_us;
+    sim_of(io)->looked_us = 0;
+    return cost_us;
+}
+
 static void sim_wake(struct io *target)
 {
     sim_of(target)->woken = sim_of(target)->maybe_ready = true;
 }
 static int64_t sim_monotonic_us(struct io *io)
 {
-    return sim_of_io(sim_of(io))->now_us;
+    struct sim_io *s = sim_of(io);
+    s->looked_us += s->look_cost_us;
+    return sim_of_io(s)->now_us + s->looked_us;
 }
 static int64_t sim_realtime_us(struct io *io)
 {

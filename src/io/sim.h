@@ -130,6 +130,8 @@ struct sim_io {
     bool maybe_ready;
     bool woken, deadline_fired;
     bool dead;             /* its node crashed: it waits to be destroyed */
+    int64_t look_cost_us;  /* of each io_monotonic_us() */
+    int64_t looked_us;     /* what they have cost in this turn */
     int64_t deadline_us;   /* of the last io_wait(), until it has fired; set by deadline_set() alone */
     size_t deadline_place; /* in sim.deadlines; SIZE_MAX: in none */
     uint64_t id;           /* of all ios of the world, in order of creation */

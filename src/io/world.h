@@ -74,6 +74,10 @@ int64_t io_sim_now_us(const struct io_world *world);
 /* The first half of an io_wait(), for callers that do the other one in a later step: what was submitted is
  * under way, and the io is ready from the deadline on. */
 void io_sim_sleep(struct io *io, int64_t deadline_us);
+/* Lets time go on within a turn: each io_monotonic_us() comes `us` after the one before. After the turn its
+ * caller asks what that has cost, and may give the io its next turn only so much later. */
+void io_sim_look_cost(struct io *io, int64_t us);
+int64_t io_sim_turn_cost(struct io *io);
 bool io_sim_ready(struct io *io); /* has completions, a wake-up, or its io_wait deadline has passed */
 uint64_t io_sim_trace_hash(const struct io_world *world);
 void io_sim_trace_note(struct io_world *world, uint64_t word); /* the harness mixes its own events in */
