@@ -257,6 +257,14 @@ static bool load_config(struct process *process, struct io *io, int shards)
     return loaded;
 }
 
+static int64_t draw_us(struct run *run, int64_t most)
+{
+    /* Log-uniform from 1 ms: short ones are as interesting as long ones. */
+    int64_t length = most;
+    while (length > 1000 && prng_below(&run->faults, 3) != 0) length /= 2;
+    return 1 + (int64_t)prng_below(&run->faults, (uint64_t)length);
+}
+
 bool process_start(struct process *process, int shards)
 {
     struct run *run = process->run;
@@ -280,6 +288,11 @@ bool process_start(struct process *process, int shards)
     if (!load_config(process, first, shards)) return false;
     process->node = start_node(&host, &process->config, first, run->plan.partition_limit);
     if (!process->node || start_serving(process->node, sentence, sizeof sentence) != 0) {
+        if (process->node && run->plan.world_rate[IO_SIM_NET_LISTEN_ERROR] && strstr(sentence, "listen")) {
+            process_crash(process);
+            process->restart_at_us = run_now_us(run) + draw_us(run, 2000000);
+            return false;
+        }
         run_fail(run, ORACLE_LIVENESS, NULL, "node %d does not start: %s", process->index, sentence);
         return false;
     }
@@ -353,14 +366,6 @@ void process_end(struct process *process)
 }
 
 /* ---- faults ---- */
-
-static int64_t draw_us(struct run *run, int64_t most)
-{
-    /* Log-uniform from 1 ms: short ones are as interesting as long ones. */
-    int64_t length = most;
-    while (length > 1000 && prng_below(&run->faults, 3) != 0) length /= 2;
-    return 1 + (int64_t)prng_below(&run->faults, (uint64_t)length);
-}
 
 static struct process *any_process(struct run *run)
 {

@@ -90,7 +90,7 @@ static void begin(struct run *run)
     prng_seed(&run->schedule, plan->schedule_seed);
     prng_seed(&run->faults, plan->process_seed);
     for (int i = 0; i < IO_SIM_FAULT_COUNT; i++)
-        if (plan->world_rate[i]) io_sim_fault_set(run->world, (enum io_sim_fault)i, plan->world_rate[i]);
+        if (plan->world_rate[i] && i != IO_SIM_NET_LISTEN_ERROR) io_sim_fault_set(run->world, (enum io_sim_fault)i, plan->world_rate[i]);
     for (int i = 0; i < plan->nodes; i++) {
         struct process *process = &run->processes[i];
         char name[32];
@@ -110,6 +110,7 @@ static void begin(struct run *run)
     CHECK(run->clients);
     for (int i = 0; i < plan->nodes && process_start(&run->processes[i], plan->shards[i]); i++) {
     }
+    io_sim_fault_set(run->world, IO_SIM_NET_LISTEN_ERROR, plan->world_rate[IO_SIM_NET_LISTEN_ERROR]);
     for (int i = 0; i < run->client_count; i++) {
         CHECK(client_init(&run->clients[i], run, i, &run->processes[i % plan->nodes]));
         run->clients[i].is_operator = i < plan->nodes;

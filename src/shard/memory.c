@@ -222,9 +222,9 @@ void memory_turn(struct shard *shard)
 
 void memory_expire(struct shard *shard, int64_t until_us)
 {
+    if (!MUTANT(expiry_never_done)) shard->more_to_expire = false;
     if (shard->active_expire_off || shard->pause_until_us || shard->env.now_ms < shard->env.next_expiry_ms)
         return;
-    shard->more_to_expire = false;
     int64_t next = INT64_MAX;
     bool out_of_time = false;
     int64_t start_us = 0, at_us;
