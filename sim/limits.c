@@ -188,7 +188,8 @@ void limits_refused(struct run *run, struct link *link)
     struct trace_place place = {.client = link->client, .node = process->index, .shard = -1};
     link->refused = true;
     if (link->life != process->life || !process->up) return;
-    look_at_configs(process, run_now_us(run)); /* CONFIG SET may not have come to all shards yet */
+    process->limits.next_look_us = 0;
+    limits_look(process); /* somebody, or CONFIG SET, may just have come, to this shard or that */
     if (!is_recent(process, LIMIT_CLIENTS)) {
         run_fail(run, ORACLE_LIMITS, &place, "client %d was refused, but maxclients is at its default",
                  link->client);

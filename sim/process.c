@@ -40,6 +40,7 @@ static bool host_start(void *context, struct shard *shard)
 {
     struct process *process = context;
     process->running[shard_index(shard)] = true;
+    if (shard_index(shard) >= process->shards_end) process->shards_end = shard_index(shard) + 1;
     process->lying[shard_index(shard)] = false;
     process->free_at_us[shard_index(shard)] = 0;
     return true;
@@ -149,7 +150,7 @@ bool process_may_refuse(const struct process *process, int64_t since_us)
 static void judge_eviction(struct process *process, struct slice key)
 {
     int64_t used = atomic_load(&process->node->budget.used_bytes), limit = INT64_MAX;
-    for (int i = 0; i < SHARDS_MAX; i++) {
+    for (int i = 0; i < process->shards_end; i++) {
         if (!process->running[i]) continue;
         int64_t bytes = (int64_t)process->node->shards[i]->config.maxmemory_bytes;
         if (bytes && bytes < limit) limit = bytes;
@@ -165,7 +166,7 @@ static void judge_eviction(struct process *process, struct slice key)
 int64_t process_memory_limit(const struct process *process)
 {
     int64_t limit = 0;
-    for (int i = 0; i < SHARDS_MAX; i++) {
+    for (int i = 0; i < process->shards_end; i++) {
         if (!process->running[i]) continue;
         int64_t bytes = (int64_t)process->node->shards[i]->config.maxmemory_bytes;
         if (!bytes) return INT64_MAX;
@@ -174,14 +175,15 @@ int64_t process_memory_limit(const struct process *process)
     return limit;
 }
 
-/* Once per turn: since when is the limit what it is, and when was there room last? */
+/* Twice per turn: since when is the limit what it is, and when was there room last? */
 void process_look_at_memory(struct process *process)
 {
     if (!process->memory_faults) return;
     int64_t limit = process_memory_limit(process);
     if (limit != process->memory_limit) process->limit_tick = ++process->run->tick;
     process->memory_limit = limit;
-    if (atomic_load(&process->node->budget.used_bytes) <= limit) process->room_tick = ++process->run->tick;
+    /* A hundredth above it is room, too (memory.c). */
+    if (atomic_load(&process->node->budget.used_bytes) <= limit + limit / 100) process->room_tick = ++process->run->tick;
 }
 
 /* Commands are judged by what they answer; records tell what goes without one. */
@@ -306,6 +308,7 @@ bool process_start(struct process *process, int shards)
     process->few_keys = true;
     process->empty_bytes = partition_bytes(process);
     process->memory_faults |= run->plan.maxmemory > 0;
+    process->shards_end = shards;
     for (int i = 0; i < SHARDS_MAX; i++) {
         process->running[i] = i < shards;
         process->lying[i] = false;

@@ -73,6 +73,7 @@ struct process {
     bool up;
     uint32_t life; /* grows with each start */
     bool running[RUN_SHARDS_MAX];
+    int shards_end; /* none from here on has run in this life */
     int64_t free_at_us[RUN_SHARDS_MAX], starved_until_us[RUN_SHARDS_MAX], ready_since_us[RUN_SHARDS_MAX];
     uint32_t priority[RUN_SHARDS_MAX];
     int slow_factor[RUN_SHARDS_MAX];
@@ -114,7 +115,7 @@ bool process_may_refuse(const struct process *process, int64_t since_us);
 void process_check_mail(struct process *process, int shard);
 bool process_has_mail(const struct process *process, int shard); /* or has lent partitions */
 int64_t process_memory_limit(const struct process *process);
-void process_look_at_memory(struct process *process); /* before each turn */
+void process_look_at_memory(struct process *process); /* before and after each turn */
 
 /* ---- scheduler ---- */
 

@@ -27,7 +27,7 @@ static int collect(struct run *run, struct candidate *out, int64_t *next_us)
             if (process->paused_until_us < *next_us) *next_us = process->paused_until_us;
             continue;
         }
-        for (int s = 0; s < SHARDS_MAX; s++) {
+        for (int s = 0; s < process->shards_end; s++) {
             if (!process->running[s] ||
                 (process->lying[s] && !io_sim_ready(shard_io(process->node->shards[s])))) {
                 process->ready_since_us[s] = 0;
@@ -128,6 +128,7 @@ static void turn(struct run *run, const struct candidate *who)
     process->turns[who->shard]++;
     io_sim_trace_note(run->world, (uint64_t)process->index << 32 | (uint64_t)who->shard);
     bool goes_on = shard_get_up(shard, INT64_MAX);
+    process_look_at_memory(process);
     if (goes_on)
         lie_down(process, who->shard);
     else

@@ -38,7 +38,9 @@ const struct workload_template workload_templates[] = {
     {FAMILY_STRING, 2, "GETRANGE $s $i $i"},
     {FAMILY_STRING, 1, "SUBSTR $s $i $i"},
     {FAMILY_STRING, 1, "GETSET $s $v"},
-    {FAMILY_STRING, 2, "LCS $s $s [ ( LEN | IDX [ MINMATCHLEN $u ] [ WITHMATCHLEN ] ) ]"},
+    /* Of two large strings the table of Redis, and of weft, would be most of what a run computes. */
+    {FAMILY_STRING, 2, "LCS $n $n [ ( LEN | IDX [ MINMATCHLEN $u ] [ WITHMATCHLEN ] ) ]"},
+    {FAMILY_STRING, 1, "LCS $n $s [ ( LEN | IDX [ MINMATCHLEN $u ] [ WITHMATCHLEN ] ) ]"},
     {FAMILY_STRING, 3, "MGET { $s }"},
     {FAMILY_STRING, 4, "MSET { $s $v }"},
     {FAMILY_STRING, 1, "MSET &{ $s $v }"},
