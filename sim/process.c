@@ -13,6 +13,7 @@
 
 #define MINUTE_US INT64_C(60000000)
 #define STOP_US   INT64_C(20000000)
+#define STORY_PAUSE_US 100000 /* and a little */
 #define FEW_KEYS  3 /* what lent partitions may hold at the moment */
 
 static int64_t partition_bytes(const struct process *process)
@@ -90,6 +91,10 @@ static void host_executed(void *context, const struct shard *shard, const struct
     struct slice reply = {ctx->reply->begin + reply_start, reply_len(ctx->reply) - reply_start};
     statistics_count(process->statistics, ctx, reply_start);
     char complaint[300];
+    if (strcmp(ctx->command->full_name, "client|pause") == 0) { /* of a story, or the fault's, which has told */
+        int64_t until_us = run_now_us(process->run) + STORY_PAUSE_US;
+        if (until_us > process->run->hindered_until_us) process->run->hindered_until_us = until_us;
+    }
     if (process->run->quiet && strcmp(ctx->command->full_name, "info") == 0 &&
         !statistics_agree(process->statistics, reply, complaint, sizeof complaint))
         run_fail(process->run, ORACLE_AUDIT, NULL, "node %d: %s", process->index, complaint);
