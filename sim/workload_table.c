@@ -265,6 +265,10 @@ const struct workload_story workload_stories[] = {
      "SET $1s $v PX $a ; CLIENT PAUSE 90 WRITE ; ~ ; ( GET $1s | STRLEN $1s | EXISTS $1s | TTL $1s | TYPE $1s )"},
     {FAMILY_LIST | FAMILY_EXPIRE | FAMILY_SERVER,
      "RPUSH $1l $v $v ; RPUSH $2l $v ; PEXPIRE $2l $a ; CLIENT PAUSE 90 WRITE ; ~ ; RPOPLPUSH $1l $2l ; LRANGE $2l 0 -1"},
+    {FAMILY_LIST | FAMILY_EXPIRE | FAMILY_SERVER, /* in one partition */
+     "RPUSH {story}1 a ; RPUSH {story}2 b ; RPUSH {story}3 c d ; PEXPIRE {story}2 $a ; CLIENT PAUSE 90 WRITE ; ~ ; "
+     "LMOVE {story}3 {story}2 ( LEFT | RIGHT ) LEFT ; LRANGE {story}2 0 -1 ; LRANGE {story}3 0 -1"},
+    {FAMILY_LIST, "RPUSH $1l 1 2 1 ; LPOS $1l 1 RANK ( -9223372036854775808 | -9223372036854775807 | 9223372036854775807 | 0 ) ; LLEN $1l"},
     {FAMILY_KEY | FAMILY_EXPIRE, "PEXPIRE $1k $a ; ~ ; ( TYPE $1k | EXISTS $1k $1k | PERSIST $1k | DUMP $1k | KEYS $p )"},
     {FAMILY_KEY | FAMILY_EXPIRE, "PEXPIRE $1k $E ; RENAME $1k $2k ; PTTL $2k ; PTTL $1k"},
     {FAMILY_KEY | FAMILY_EXPIRE, "PEXPIRE $1k $E ; COPY $1k $2k REPLACE ; PTTL $2k ; OBJECT ENCODING $2k"},
