@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "base/hash.h"
+#include "base/number.h"
 
 #define DATABASES 4 /* of 16: keys shall meet */
 
@@ -63,6 +64,15 @@ __attribute__((format(printf, 2, 3))) static void put_f(struct draw *d, const ch
     put_text(d, text);
 }
 
+/* Nearly all arguments: formatting is what drawing costs. */
+static void put_number(struct draw *d, const char *prefix, int64_t number)
+{
+    char text[64];
+    size_t len = strlen(prefix);
+    memcpy(text, prefix, len);
+    put(d, text, len + number_format_i64(text + len, number));
+}
+
 static int key_number(struct draw *d)
 {
     struct workload *w = d->workload;
@@ -98,7 +108,7 @@ static void put_key(struct draw *d, char type)
     case 10:
         put_f(d, "%c:a key with a rather long name, which does not fit into a few words:%d", type, number);
         break;
-    default: put_f(d, "%c%d", type, number);
+    default: put_number(d, (char[]){type, 0}, number);
     }
 }
 
@@ -106,7 +116,7 @@ static void put_value(struct draw *d)
 {
     char value[4096];
     switch (below(d, 8)) {
-    case 0: put_f(d, "%d", (int)below(d, 200) - 100); return;
+    case 0: put_number(d, "", (int)below(d, 200) - 100); return;
     case 1: put(d, "", 0); return;
     case 2: {
         size_t len = 1 + below(d, 40);
@@ -126,7 +136,7 @@ static void put_value(struct draw *d)
         free(big);
         return;
     }
-    default: put_f(d, "value-%d", (int)below(d, 50));
+    default: put_number(d, "value-", below(d, 50));
     }
 }
 
@@ -137,7 +147,7 @@ static void put_double(struct draw *d)
     if (chance(d, 8))
         put_text(d, special[below(d, ARRAY_LEN(special))]);
     else if (chance(d, 50))
-        put_f(d, "%d", (int)below(d, 20) - 10);
+        put_number(d, "", (int)below(d, 20) - 10);
     else
         put_f(d, "%.6g", (prng_unit(&d->prng) - 0.5) * 1000);
 }
@@ -168,7 +178,7 @@ static void put_integer(struct draw *d)
     } else {
         int shift = (int)below(d, 63);
         long long number = (long long)(prng_next(&d->prng) >> shift);
-        put_f(d, "%lld", chance(d, 50) ? number : -number);
+        put_number(d, "", chance(d, 50) ? number : -number);
     }
 }
 
@@ -212,17 +222,17 @@ static void put_time(struct draw *d, char what)
     }
     int64_t ttl = ttl_ms(d), when = rounded(d, d->now_ms + ttl);
     switch (what) {
-    case 'e': put_f(d, "%lld", (long long)(ttl / 1000)); break;
-    case 'E': put_f(d, "%lld", (long long)(chance(d, 50) ? ttl : when - d->now_ms)); break;
-    case 'A': put_f(d, "%lld", (long long)(when / 1000)); break;
-    default: put_f(d, "%lld", (long long)when); break;
+    case 'e': put_number(d, "", ttl / 1000); break;
+    case 'E': put_number(d, "", chance(d, 50) ? ttl : when - d->now_ms); break;
+    case 'A': put_number(d, "", when / 1000); break;
+    default: put_number(d, "", when); break;
     }
 }
 
 static void put_numbers(struct draw *d, int most)
 {
     int count = most - 1 + (int)below(d, 3), first = (int)below(d, 300);
-    for (int i = 0; i < count; i++) put_f(d, "%d", first + i);
+    for (int i = 0; i < count; i++) put_number(d, "", first + i);
 }
 
 static void put_variable(struct draw *d, char what)
@@ -231,33 +241,33 @@ static void put_variable(struct draw *d, char what)
     static const char *const bounds[] = {"-inf", "+inf", "(0", "(1.5", "5", "-7", "nan"};
     switch (what) {
     case 'v': put_value(d); break;
-    case 'i': put_f(d, "%d", (int)below(d, 14) - 7); break;
+    case 'i': put_number(d, "", (int)below(d, 14) - 7); break;
     case 'I': put_integer(d); break;
-    case 'u': put_f(d, "%d", (int)below(d, 20)); break;
-    case 'U': put_f(d, "%d", (int)below(d, chance(d, 50) ? 20 : 500)); break;
-    case 'o': put_f(d, "%d", (int)below(d, chance(d, 10) ? 40000 : 200)); break;
-    case 'O': put_f(d, "%d", (int)below(d, chance(d, 20) ? 6000 : chance(d, 30) ? 1500 : 20)); break;
-    case 'f': put_f(d, "field-%d", (int)below(d, chance(d, 20) ? 200 : 12)); break;
+    case 'u': put_number(d, "", below(d, 20)); break;
+    case 'U': put_number(d, "", below(d, chance(d, 50) ? 20 : 500)); break;
+    case 'o': put_number(d, "", below(d, chance(d, 10) ? 40000 : 200)); break;
+    case 'O': put_number(d, "", below(d, chance(d, 20) ? 6000 : chance(d, 30) ? 1500 : 20)); break;
+    case 'f': put_number(d, "field-", below(d, chance(d, 20) ? 200 : 12)); break;
     case 'm': {
         const char *format = chance(d, 40) ? "%d" : "member-%d";
         put_f(d, format, (int)below(d, chance(d, 20) ? 400 : 15));
         break;
     }
-    case 'M': put_f(d, "%d", (int)below(d, 3000)); break;
+    case 'M': put_number(d, "", below(d, 3000)); break;
     case 'r': put_double(d); break;
     case 'F': put_double(d); break;
     case 'R': put_text(d, bounds[below(d, ARRAY_LEN(bounds))]); break;
-    case 'a': put_f(d, "%d", d->workload->far_deadlines ? 5000000 : 1 + (int)below(d, 60)); break;
+    case 'a': put_number(d, "", d->workload->far_deadlines ? 5000000 : 1 + (int)below(d, 60)); break;
     case 'Z': {
         char large[12000];
         memset(large, 'z', sizeof large);
         put(d, large, 8000 + below(d, sizeof large - 8000));
         break;
     }
-    case 'G': put_f(d, "%d", 3000 + (int)below(d, 6000)); break;
+    case 'G': put_number(d, "", 3000 + (int)below(d, 6000)); break;
     case 'S': put_numbers(d, d->workload->set_ints_max ? d->workload->set_ints_max : 128); break;
     case 'Q': put_numbers(d, d->workload->list_entries_max ? d->workload->list_entries_max : 128); break;
-    case 'd': put_f(d, "%d", (int)below(d, chance(d, 5) ? 20 : DATABASES)); break;
+    case 'd': put_number(d, "", below(d, chance(d, 5) ? 20 : DATABASES)); break;
     case 'p': put_text(d, patterns[below(d, ARRAY_LEN(patterns))]); break;
     case 'j': put_stream_id(d); break;
     case 'w': {
@@ -329,7 +339,7 @@ static void expand(struct draw *d, const char *at, const char *end)
         if (strchr("[({", *at)) {
             const char *close = group_end(at + 1);
             int times = *at == '[' ? chance(d, 35) : *at == '(' ? 1 : 1 + (int)below(d, counted ? 3 : 4);
-            if (counted) put_f(d, "%d", times);
+            if (counted) put_number(d, "", times);
             if (many) times = 1 + (int)below(d, 300);
             for (int i = 0; i < times; i++) {
                 if (*at == '(')
@@ -406,8 +416,8 @@ static void draw_register(struct draw *d)
     default: put_text(d, "SET");
     }
     bool has_value = d->unit->bytes[0] == 'S' || (d->unit->bytes[0] == 'G' && d->unit->len > 3);
-    put_f(d, "register:%d", key);
-    if (has_value) put_f(d, "%d", (int)(d->workload->sequence++ % 1000000));
+    put_number(d, "register:", key);
+    if (has_value) put_number(d, "", (int64_t)(d->workload->sequence++ % 1000000));
 }
 
 static void draw_append(struct draw *d)
@@ -426,12 +436,12 @@ static void draw_append(struct draw *d)
         }
         bool read = chance(d, 50);
         put_text(d, read ? "LRANGE" : "RPUSH");
-        put_f(d, "append:%d", (int)below(d, 5));
+        put_number(d, "append:", below(d, 5));
         if (read) {
             put_text(d, "0");
             put_text(d, "-1");
         } else {
-            put_f(d, "%d", (int)++d->workload->sequence);
+            put_number(d, "", (int64_t)++d->workload->sequence);
         }
     }
     begin_command(d);
