@@ -77,15 +77,18 @@ static const struct value *do_dbsize(struct model_context *c)
     return want_between(c, sure, all);
 }
 
+/* Where all keys are dead, and CLIENT PAUSE keeps them, one of them is told, as in Redis. */
 static const struct value *do_randomkey(struct model_context *c)
 {
     if (c->reply == NULL) return want_anything(c);
-    if (c->reply->kind == VALUE_BULK)
-        return live_slot(c, c->reply) ? want_accepted(c) : model_refuse(c, "which is no key");
-    for (size_t i = 0; i < c->db->count; i++)
-        if (is_live(c, c->db->slots[i]) && !may_be_gone(c, c->db->slots[i]))
-            return model_refuse(c, "but there are keys");
-    return want_null(c);
+    bool is_bulk = c->reply->kind == VALUE_BULK, any = false;
+    const struct model_slot *slot = is_bulk ? model_slot_find(c->db, c->reply->text) : NULL;
+    bool is_kept = slot && (slot->object || slot->ghost);
+    for (size_t i = 0; i < c->db->count && !any; i++)
+        any = is_live(c, c->db->slots[i]) && !may_be_gone(c, c->db->slots[i]);
+    if (is_bulk)
+        return (is_kept && !any) || live_slot(c, c->reply) ? want_accepted(c) : model_refuse(c, "which is no key");
+    return any ? model_refuse(c, "but there are keys") : want_null(c);
 }
 
 /* ---------------------------------------------------------------- SCAN */

@@ -160,7 +160,7 @@ void cmd_keys(struct command_context *ctx)
 void cmd_randomkey(struct command_context *ctx)
 {
     struct entry entry;
-    for (;;) {
+    for (int tries = 0;; tries++) {
         uint64_t keys = 0;
         for (int p = 0; p < PARTITION_COUNT; p++) keys += partition_keys(ctx->partitions[p], ctx->db);
         if (!keys) {
@@ -171,8 +171,10 @@ void cmd_randomkey(struct command_context *ctx)
         int p = 0;
         while (pick >= partition_keys(ctx->partitions[p], ctx->db))
             pick -= partition_keys(ctx->partitions[p++], ctx->db);
-        if (partition_random(ctx->partitions[p], ctx->db, &entry))
-            break; /* else all of it had expired: fewer now */
+        bool dead;
+        if (!partition_random(ctx->partitions[p], ctx->db, &entry, &dead)) continue; /* all has expired now */
+        /* Like Redis, give up where there seems to be nothing but dead keys that stay: tell one of them. */
+        if (!dead || tries >= (MUTANT(randomkey_tells_dead) ? 0 : 100)) break;
     }
     reply_bulk_slice(ctx->reply, item_key(entry.item));
 }

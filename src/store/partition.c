@@ -186,18 +186,17 @@ uint64_t partition_scan(struct partition *partition, uint8_t db, uint64_t cursor
                       partition, cursor, scan_item, &scan);
 }
 
-bool partition_random(struct partition *partition, uint8_t db, struct entry *entry)
+bool partition_random(struct partition *partition, uint8_t db, struct entry *entry, bool *dead)
 {
     struct table *table = &partition_keyspace(partition, db)->table;
+    bool stays = partition->env->expiry_paused || partition->env->expired_stay;
     for (int tries = 0; table_count(table) > 0; tries++) {
         slab_handle *slot = table_random(table, &partition->slab, partition->env->prng);
         entry_at(entry, partition, slot);
         entry->key = (struct key){.name = item_key(entry->item), .db = db};
         entry->key.hash = key_hash(partition->env, entry->key.name);
-        if (!item_is_expired(entry->item, partition->env)) return true;
-        /* Like Redis, give up on a keyspace that seems to hold nothing but dead keys: return one of them. */
-        bool stays = partition->env->expiry_paused || partition->env->expired_stay;
-        if (stays && tries >= 100) return true;
+        *dead = item_is_expired(entry->item, partition->env);
+        if (!*dead || (stays && tries >= 10)) return true;
         if (!stays) entry_expire(entry);
     }
     return false;

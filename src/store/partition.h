@@ -158,8 +158,8 @@ uint64_t entry_count(const struct entry *entry);
 typedef void partition_visit(void *context, struct entry *entry);
 uint64_t partition_scan(struct partition *partition, uint8_t db, uint64_t cursor, partition_visit *visit,
                         void *context);
-/* A random key that has not expired; false when there is none. */
-bool partition_random(struct partition *partition, uint8_t db, struct entry *entry);
+/* A random key; false when there is none. It may be dead, where dead ones stay and there are few others. */
+bool partition_random(struct partition *partition, uint8_t db, struct entry *entry, bool *dead);
 
 /* ---- expiry and eviction, in bounded slices ---- */
 /* Deletes what is due, at most about `steps` items; true when more is due. */

@@ -644,7 +644,8 @@ __attribute__((unused)) static void assert_no_leak(struct store_node *node)
         struct partition *partition = node->partitions[p];
         for (uint8_t db = 0; db < DATABASES; db++) {
             struct entry entry;
-            while (partition_random(partition, db, &entry)) {
+            bool dead;
+            while (partition_random(partition, db, &entry, &dead)) {
                 assert_int_equal(mutate_key_delete(&entry, RECORD_DELETED), VALUE_OK);
             }
         }
