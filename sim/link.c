@@ -14,6 +14,7 @@
 #include <strings.h>
 
 #include "base/hash.h"
+#include "command/table.h"
 #include "sim/model.h"
 #include "sim/tape.h"
 #include "sim/trace_model.h"
@@ -531,6 +532,23 @@ static bool is_refusal(const struct run *run, const struct link *link, const str
     return is_out_of_memory(value) && link->process->memory_faults;
 }
 
+static bool takes_memory(const struct op *op)
+{
+    const struct command *command = command_lookup(op->argv[0].ptr, op->argv[0].len);
+    return !command || command->subcommand_count || command->flags & COMMAND_DENYOOM;
+}
+
+/* Refused for want of memory, though none of what it would have run takes any? */
+static bool is_refused_in_vain(const struct link *link, const struct op *op, const struct value *value)
+{
+    static const char why[] = "OOM command not allowed";
+    if (!value_is_error(value) || !memmem(value->text.ptr, value->text.len, why, strlen(why))) return false;
+    if (op->kind != OP_EXEC) return !takes_memory(op);
+    for (size_t i = op->index; i-- > 0 && link->ops[i]->kind == OP_QUEUED;)
+        if (takes_memory(link->ops[i])) return false;
+    return true;
+}
+
 /* No reply is a status that begins with a time. */
 static bool is_monitor_line(const struct value *value)
 {
@@ -609,6 +627,8 @@ void link_answered(struct run *run, struct link *link, const struct value *value
                  (op->answered_us - op->sent_us) / 1000);
         complain(run, ORACLE_LIVENESS, link, op, sentence);
     }
+    if (!op->executed && is_refused_in_vain(link, op, value))
+        complain(run, ORACLE_MEMORY, link, op, "refused for want of memory, but takes none");
     bool is_queued = value->kind == VALUE_SIMPLE && slice_equal(value->text, SLICE("QUEUED"));
     if (op->kind == OP_QUEUED) {
         if (!is_queued && !value_is_error(value))

@@ -296,8 +296,8 @@ static void shape_crowd(struct plan *plan, const struct plan_options *options, s
 
 static void shape_memory(struct plan *plan, const struct plan_options *options, struct prng *prng)
 {
-    static const char *const policies[] = {"allkeys-lru", "allkeys-random", "allkeys-lfu", "volatile-lru",
-                                           "volatile-ttl"};
+    static const char *const policies[] = {"allkeys-lru",  "allkeys-random",  "allkeys-lfu", "volatile-lru",
+                                           "volatile-ttl", "volatile-random", "noeviction"};
     static const int lens[] = {100, 3000, 40000};
     plan->policy_name = policies[prng_below(prng, ARRAY_LEN(policies))];
     plan->workload.value_len_max = lens[prng_below(prng, ARRAY_LEN(lens))];
