@@ -449,7 +449,8 @@ async function testThemesAndKeys() {
     await settle(page);
     check('the parts can be resized by keys', (await page.evaluate(() => document.getElementById('events').offsetHeight)) > before);
     await page.click('#copy');
-    check('Copy says so', (await page.textContent('#copy')) === 'Copied');
+    const says = () => document.getElementById('copy').textContent === 'Copied'; // soon, for a while
+    check('Copy says so', await page.waitForFunction(says, null, { timeout: 5000 }).then(() => true, () => false));
     await page.evaluate(() => document.activeElement.blur());
     const high = () => page.evaluate(() => document.getElementById('timeline-space').offsetHeight);
     const all = await high();
