@@ -126,7 +126,7 @@ class Player:
                 raise Wrong('%d: a bulk was wanted, heard %s' % (line[0], shown))
             self.values[wanted.encode()] = got[1]
         elif wanted.startswith('~ '):
-            if not fnmatch.fnmatchcase(shown, wanted[2:].replace('\\[', '[[]')):
+            if not fnmatch.fnmatchcase(shown, wanted[2:].replace('\\[', '[[]').replace('\\]', ']')):
                 raise Wrong('%d: %s\n    heard %s' % (line[0], wanted, shown))
         elif shown != wanted:
             raise Wrong('%d: says %s\n    hears %s' % (line[0], wanted, shown))

@@ -135,6 +135,13 @@ static void keep(struct player *p, const char *name, struct slice bulk, const ch
     p->kept[i].bytes = bulk;
 }
 
+static bool fits(const char *got, const char *wanted)
+{
+    if (wanted[0] == '~' && wanted[1] == ' ')
+        return glob_match(slice_of(wanted + 2), slice_of(got), false);
+    return strcmp(wanted, "?") == 0 || strcmp(got, wanted) == 0;
+}
+
 static void expect(struct player *p, int client, const char *wanted)
 {
     bool nothing = strcmp(wanted, "...") == 0;
@@ -143,9 +150,7 @@ static void expect(struct player *p, int client, const char *wanted)
     if (wanted[0] == '$') {
         keep(p, wanted, bulk, got);
         bulk.ptr = NULL;
-    } else if (wanted[0] == '~' && wanted[1] == ' ') {
-        if (!glob_match(slice_of(wanted + 2), slice_of(got), false)) complain(p, wanted, got);
-    } else if (strcmp(wanted, "?") != 0 && strcmp(got, wanted) != 0) {
+    } else if (!fits(got, wanted)) {
         complain(p, wanted, got);
     }
     free((char *)bulk.ptr);
@@ -175,7 +180,7 @@ static void sweep(struct player *p, const char *line, const char *wanted)
         char *got = script_node_hear(&p->node, p->client, SCRIPT_HEAR_US, NULL);
         inject(p, 0);
         bool refused = strncmp(got, "-OOM", 4) == 0;
-        if (!refused && strcmp(got, wanted) != 0) complain(p, wanted, got);
+        if (!refused && !fits(got, wanted)) complain(p, wanted, got);
         free(got);
         if (!refused) break;
         char *after = digest(p);
