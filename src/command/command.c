@@ -191,13 +191,23 @@ void command_error_arity(struct command_context *ctx)
     reply_errorf(ctx->reply, "ERR wrong number of arguments for '%s' command", ctx->command->full_name);
 }
 
-void command_error_unknown_subcommand(struct command_context *ctx)
+void command_upper_word(struct slice word, char upper[COMMAND_WORD_SHOWN + 1])
 {
-    char upper[COMMAND_NAME_LEN_MAX + 1] = "";
-    for (int i = 0; ctx->command->name[i] && i < COMMAND_NAME_LEN_MAX; i++)
-        upper[i] = (char)(ctx->command->name[i] & ~(ctx->command->name[i] >= 'a' ? 0x20 : 0));
-    int shown = ctx->argv[1].len < 128 ? (int)ctx->argv[1].len : 128;
-    reply_errorf(ctx->reply, "ERR unknown subcommand '%.*s'. Try %s HELP.", shown, ctx->argv[1].ptr, upper);
+    size_t len = word.len < COMMAND_WORD_SHOWN ? word.len : COMMAND_WORD_SHOWN;
+    for (size_t i = 0; i < len; i++) {
+        char c = word.ptr[i];
+        upper[i] = (char)(c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c);
+    }
+    upper[len] = 0;
+}
+
+void command_error_subcommand(struct command_context *ctx)
+{
+    char upper[COMMAND_WORD_SHOWN + 1];
+    int shown = ctx->argv[1].len < COMMAND_WORD_SHOWN ? (int)ctx->argv[1].len : COMMAND_WORD_SHOWN;
+    command_upper_word(ctx->argv[0], upper);
+    reply_errorf(ctx->reply, "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try %s HELP.",
+                 shown, ctx->argv[1].ptr, upper);
 }
 
 void command_out_of_memory(struct command_context *ctx)
@@ -210,10 +220,8 @@ void command_reply_help(struct command_context *ctx, const char *const *help)
 {
     uint64_t lines = 0;
     while (help[lines]) lines++;
-    const char *name = ctx->command->container ? ctx->command->container->name : ctx->command->name;
-    char head[128], *p = head;
-    for (const char *c = name; *c; c++) *p++ = (char)(*c >= 'a' && *c <= 'z' ? *c - 0x20 : *c);
-    *p = 0;
+    char head[COMMAND_WORD_SHOWN + 1];
+    command_upper_word(ctx->argv[0], head);
     reply_array(ctx->reply, lines + 3);
     char line[256];
     snprintf(line, sizeof line, "%s <subcommand> [<arg> [value] [opt] ...]. Subcommands are:", head);

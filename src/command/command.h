@@ -123,7 +123,11 @@ void command_error_wrong_type(struct command_context *ctx);
 void command_error_no_such_key(struct command_context *ctx); /* ERR no such key */
 void command_error_arity(
     struct command_context *ctx); /* ERR wrong number of arguments for '<full name>' command */
-void command_error_unknown_subcommand(struct command_context *ctx);
+/* ERR unknown subcommand or wrong number of arguments for '<its second word>'. Try <its first one> HELP. */
+void command_error_subcommand(struct command_context *ctx);
+/* The beginning of what a client said, as error texts show it. */
+#define COMMAND_WORD_SHOWN 128
+void command_upper_word(struct slice word, char upper[COMMAND_WORD_SHOWN + 1]);
 void command_out_of_memory(struct command_context *ctx);
 /* HELP of a container: the lines of `help` (NULL-terminated) in Redis's frame. */
 void command_reply_help(struct command_context *ctx, const char *const *help);

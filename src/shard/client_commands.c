@@ -276,7 +276,7 @@ static bool parse_pause(struct command_context *ctx, struct pause *pause)
 {
     int64_t ms;
     if (ctx->argc > 4) {
-        command_error_arity(ctx);
+        command_error_subcommand(ctx);
         return false;
     }
     pause->writes_only = ctx->argc == 4 && command_arg_is(ctx, 3, "WRITE");

@@ -10,14 +10,6 @@
 #include "command/digest.h"
 #include "store/rdb_entry.h"
 
-static void refuse(struct command_context *ctx)
-{
-    int shown = ctx->argv[1].len < 128 ? (int)ctx->argv[1].len : 128;
-    reply_errorf(ctx->reply,
-                 "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try DEBUG HELP.", shown,
-                 ctx->argv[1].ptr);
-}
-
 /* Opens argv[2]; replies the error when there is no such key. */
 static bool open_key(struct command_context *ctx, struct entry *entry)
 {
@@ -387,7 +379,7 @@ static void debug_replybuffer(struct command_context *ctx)
         bool named = command_arg_is(ctx, 3, "NEVER") || command_arg_is(ctx, 3, "RESET");
         if (!named && !command_arg_int(ctx, 3, &ms)) return;
     } else if (!command_arg_is(ctx, 2, "RESIZING")) {
-        refuse(ctx);
+        command_error_subcommand(ctx);
         return;
     }
     reply_ok(ctx->reply);
@@ -467,5 +459,5 @@ void cmd_debug(struct command_context *ctx)
         rows[i].run(ctx);
         return;
     }
-    refuse(ctx);
+    command_error_subcommand(ctx);
 }

@@ -177,12 +177,9 @@ static void refuse_unknown(struct shard *shard, struct session *session, const s
     char text[512];
     size_t n = 0;
     if (request->container) {
-        int shown = argv[1].len < 128 ? (int)argv[1].len : 128;
-        char upper[COMMAND_NAME_LEN_MAX + 1] = "";
-        for (int i = 0; request->container->name[i]; i++) {
-            char c = request->container->name[i];
-            upper[i] = (char)(c >= 'a' && c <= 'z' ? c - 32 : c);
-        }
+        int shown = argv[1].len < COMMAND_WORD_SHOWN ? (int)argv[1].len : COMMAND_WORD_SHOWN;
+        char upper[COMMAND_WORD_SHOWN + 1];
+        command_upper_word(argv[0], upper);
         snprintf(text, sizeof text, "ERR unknown subcommand '%.*s'. Try %s HELP.", shown, argv[1].ptr, upper);
         refuse(shard, session, text);
         return;

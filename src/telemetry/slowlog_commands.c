@@ -19,7 +19,7 @@ static bool parse_count(struct command_context *ctx, uint64_t *count)
     int64_t given = DEFAULT_COUNT;
     static const char error[] = "ERR count should be greater than or equal to -1";
     if (ctx->argc > 3) {
-        command_error_arity(ctx);
+        command_error_subcommand(ctx);
         return false;
     }
     if (ctx->argc == 3 && !command_arg_range(ctx, 2, -1, INT64_MAX, &given, error)) return false;

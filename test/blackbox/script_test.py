@@ -22,10 +22,11 @@ import server as servers  # noqa: E402
 SCRIPTS = os.path.join(servers.ROOT, 'test', 'scripts')
 SAID = re.compile(r'(\d*|!|sweep)> (.*)')
 HEARD = re.compile(r'(\d*)< (.*)')
-DIRECTIVE = re.compile(r'(\d*|!|sweep)> |\d*< |wait |close |options ')
+DIRECTIVE = re.compile(r'(\d*|!|sweep)> |\d*< |wait |close |options |config |restart|unix |logged |look ')
 WORD = re.compile(r'"((?:[^"\\]|\\.)*)"(?=\s|$)|\'((?:[^\'\\]|\\.)*)\'(?=\s|$)|([^\s"\']\S*)')
 ESCAPES = {b'n': b'\n', b'r': b'\r', b't': b'\t', b'b': b'\b', b'a': b'\a'}
 QUIET_S = 0.05
+ABOUT_WEFT = re.compile(r'\[(weft|simulated)\]')
 
 
 class Wrong(Exception):
@@ -63,6 +64,8 @@ def render(reply):
             return 'nil[]'
         before, after = {'*': '[]', '~': ('set[', ']'), '>': ('push[', ']'), '%': '{}'}[kind]
         return before + ' '.join(map(render, value)) + after
+    if kind == '|':
+        return 'attribute{%s} %s' % (' '.join(map(render, value[0])), render(value[1]))
     if kind == '#':
         return 'true' if value else 'false'
     return str(value) if kind == ':' else kind + text(value)
@@ -71,6 +74,7 @@ def render(reply):
 class Section:
     def __init__(self, title, options):
         self.title, self.options, self.lines = title, options, []
+        self.file = ''
 
 
 def read_file(path):
@@ -86,6 +90,8 @@ def read_file(path):
                     sections[-1].options += line[7:]
                 else:
                     options = line[7:]
+            elif line.startswith('config ') and sections:
+                sections[-1].file += line[7:] + '\n'
             elif line.startswith(' ') and sections and sections[-1].lines:
                 sections[-1].lines[-1][1] = number
                 sections[-1].lines[-1][2] += ' ' + line.strip()
@@ -105,6 +111,11 @@ class Player:
             self.conns[client] = self.server.conn(timeout=10)
         return self.conns[client]
 
+    def close(self, client):
+        conn = self.conns.pop(client, None)
+        if conn:
+            conn.close()
+
     def hear(self, client, seconds):
         conn = self.conn(client)
         conn.sock.settimeout(seconds)
@@ -122,9 +133,7 @@ class Player:
         if wanted == '?':
             self.recorded[line[0]] = shown
         elif wanted[0] == '$':
-            if got[0] != '$' or got[1] is None:
-                raise Wrong('%d: a bulk was wanted, heard %s' % (line[0], shown))
-            self.values[wanted.encode()] = got[1]
+            self.values[wanted.encode()] = got[1] if got[0] == '$' and got[1] is not None else shown.encode()
         elif wanted.startswith('~ '):
             if not fnmatch.fnmatchcase(shown, wanted[2:].replace('\\[', '[[]').replace('\\]', ']')):
                 raise Wrong('%d: %s\n    heard %s' % (line[0], wanted, shown))
@@ -153,9 +162,17 @@ class Player:
             elif line[2].startswith('wait '):
                 time.sleep(int(line[2][5:]) / 1000)
             elif line[2].startswith('close '):
-                conn = self.conns.pop(int(line[2][6:]), None)
-                if conn:
-                    conn.close()
+                self.close(int(line[2][6:]))
+            elif line[2] == 'restart':
+                for client in list(self.conns):
+                    self.close(client)
+                self.server.restart()
+            elif line[2].startswith('unix '):
+                client, path = line[2].split()[1:]
+                self.conns[int(client)] = resp.Conn(None, timeout=10, unix=os.path.join(self.server.dir, path))
+            elif line[2].startswith('logged '):
+                if line[2][7:].encode() not in self.server.log():
+                    raise Wrong('%d: not in the log: %s' % (line[0], line[2][7:]))
             else:
                 raise Wrong('%d: what does this line say? %s' % (line[0], line[2]))
         if lines:
@@ -175,7 +192,12 @@ def play_section(section, binary, shards):
             shards = int(pair[1])
         elif is_weft or pair[0] not in ('--pipeline-order',):
             options += pair
-    with servers.Server(binary, shards=shards, args=options) as server:
+    server = servers.Server(binary, shards=shards, args=options, start=False)
+    if section.file:
+        server.config = os.path.join(server.dir, 'weft.conf')
+        with open(server.config, 'w', encoding='utf-8') as file:
+            file.write(section.file)
+    with server.start():
         player = Player(server)
         try:
             player.play(section)
@@ -190,7 +212,7 @@ def play_section(section, binary, shards):
 def record(path, binary):
     recorded = {}
     for section in read_file(path):
-        if '[weft]' not in section.title:
+        if not ABOUT_WEFT.search(section.title):
             wrong, heard = play_section(section, binary, 1)
             if wrong:
                 print('%s: %s:%s' % (section.title, path, wrong))
@@ -221,7 +243,8 @@ def main():
     for path in options.files or sorted(glob.glob(os.path.join(SCRIPTS, '*.script'))):
         for section in read_file(path):
             for name, binary in (('Redis', reference), ('weft', options.server)):
-                if not binary or (name == 'Redis' and '[weft]' in section.title):
+                if not binary or '[simulated]' in section.title or (
+                        name == 'Redis' and ABOUT_WEFT.search(section.title)):
                     continue
                 wrong, _ = play_section(section, binary, options.shards)
                 passed, failed = passed + (not wrong), failed + bool(wrong)

@@ -260,6 +260,15 @@ class Server:
             raise ServerFailed('%s (port %s) %s:\n%s' % (self.binary, self.port, problem, tail))
         shutil.rmtree(self.dir, ignore_errors=True)
 
+    def restart(self):
+        """Stops it and starts it again where it was."""
+        kept, self.process = self.process, None
+        kept.send_signal(signal.SIGTERM)
+        if kept.wait(20) != 0:
+            raise ServerFailed('%s ended with status %d:\n%s' % (self.binary, kept.returncode, self.log_tail()))
+        _running.discard(kept)
+        return self.start()
+
     def kill(self):
         """Ends it at once, checks nothing."""
         if self.process is not None:

@@ -44,7 +44,9 @@ struct script_node {
     struct node *node;
     struct config config;
     bool running[SHARDS_MAX];
+    int64_t free_at_us[SHARDS_MAX]; /* until when its last turn takes */
     struct script_client clients[SCRIPT_CLIENTS];
+    char *log; /* what the host was told, in lines */
 };
 
 /* ---- the host ---- */
@@ -67,25 +69,43 @@ static void script_actor_join(void *context, struct shard *shard)
 {
     ((struct script_node *)context)->running[shard_index(shard)] = false;
 }
+static void script_log(void *context, enum config_log level, const char *sentence)
+{
+    struct script_node *sn = context;
+    char *longer = NULL;
+    (void)level;
+    assert_true(asprintf(&longer, "%s%s\n", sn->log ? sn->log : "", sentence) > 0);
+    free(sn->log);
+    sn->log = longer;
+}
 
-/* Words of a command line after the program's name. */
-static void script_node_start(struct script_node *sn, char **words, int count)
+/* Once, before the first start. */
+static void script_node_create(struct script_node *sn)
+{
+    memset(sn, 0, sizeof *sn);
+    sn->world = io_sim_world_create(1);
+}
+
+/* `words` of a command line after the program's name; `file` (may be NULL) is what its configuration file
+ * shall hold, "" that it is the one of the start before. */
+static void script_node_start(struct script_node *sn, char **words, int count, const char *file)
 {
     struct node_host host = {.context = sn,
                              .io_create = script_io_create,
                              .io_destroy = script_io_destroy,
                              .actor_start = script_actor_start,
-                             .actor_join = script_actor_join};
-    char *argv[64] = {"weft-server", "--port",           "6379", "--bind",
-                      "0.0.0.0",     "--protected-mode", "no",   "--enable-debug-command",
-                      "yes"};
-    char fatal[CONFIG_FATAL_MAX] = "", sentence[256] = "";
+                             .actor_join = script_actor_join,
+                             .log = script_log};
+    char *argv[64] = {"weft-server"}, fatal[CONFIG_FATAL_MAX] = "", sentence[256] = "";
+    static char *const always[] = {
+        "--port", "6379", "--bind", "0.0.0.0", "--protected-mode", "no", "--enable-debug-command", "yes"};
     struct config_arguments arguments;
-    int error = 0, argc = 9;
-    memset(sn, 0, sizeof *sn);
-    for (int i = 0; i < count; i++) argv[argc++] = words[i];
-    sn->world = io_sim_world_create(1);
+    int error = 0, argc = 1;
     struct io *first = io_create(sn->world, &error);
+    if (file && *file) assert_int_equal(io_file_store_atomic(first, "/weft.conf", file, strlen(file)), 0);
+    if (file) argv[argc++] = "/weft.conf";
+    for (size_t i = 0; i < sizeof always / sizeof always[0]; i++) argv[argc++] = always[i];
+    for (int i = 0; i < count; i++) argv[argc++] = words[i];
     config_arguments_parse(&arguments, argc, argv);
     if (!start_load_config(&sn->config, first, &arguments, NULL, fatal)) fail_msg("%s", fatal);
     config_arguments_free(&arguments);
@@ -136,11 +156,18 @@ static void script_client_turn(struct script_client *c)
 static bool script_node_turn(struct script_node *sn, int64_t until_us)
 {
     bool anybody = false;
+    int64_t now_us = io_sim_now_us(sn->world), next_us = until_us;
     for (int i = 0; i < SHARDS_MAX; i++) {
         struct shard *shard = sn->node->shards[i];
-        if (!shard || !sn->running[i] || !io_sim_ready(shard_io(shard))) continue;
+        if (!shard || !sn->running[i]) continue;
+        if (now_us < sn->free_at_us[i]) {
+            if (sn->free_at_us[i] < next_us) next_us = sn->free_at_us[i];
+            continue;
+        }
+        if (!io_sim_ready(shard_io(shard))) continue;
         sn->running[i] = shard_get_up(shard, 0);
         if (sn->running[i]) io_sim_sleep(shard_io(shard), shard_lie_down(shard, 100000));
+        sn->free_at_us[i] = now_us + io_sim_turn_cost(shard_io(shard));
         anybody = true;
     }
     for (int i = 0; i < SCRIPT_CLIENTS; i++) {
@@ -148,8 +175,8 @@ static bool script_node_turn(struct script_node *sn, int64_t until_us)
         script_client_turn(&sn->clients[i]);
         anybody = true;
     }
-    if (io_sim_now_us(sn->world) >= until_us) return false;
-    if (!anybody) io_sim_step(sn->world, until_us);
+    if (now_us >= until_us) return false;
+    if (!anybody) io_sim_step(sn->world, next_us);
     return true;
 }
 
@@ -206,19 +233,29 @@ static size_t render_value(FILE *out, const char *in, size_t len, size_t at, str
     case '*':
     case '~':
     case '>':
+    case '|':
     case '%': {
+        bool pairs = type == '%' || type == '|';
         if (n < 0) {
             if (out) fputs("nil[]", out);
             return next;
         }
-        if (out) fputs(type == '*' ? "[" : type == '%' ? "{" : type == '~' ? "set[" : "push[", out);
-        for (long long i = 0; i < (type == '%' ? 2 * n : n); i++) {
+        if (out)
+            fputs(type == '*'   ? "["
+                  : type == '%' ? "{"
+                  : type == '|' ? "attribute{"
+                  : type == '~' ? "set["
+                                : "push[",
+                  out);
+        for (long long i = 0; i < (pairs ? 2 * n : n); i++) {
             if (out && i > 0) fputc(' ', out);
             next = render_value(out, in, len, next, NULL);
             if (!next) return 0;
         }
-        if (out) fputc(type == '%' ? '}' : ']', out);
-        return next;
+        if (out) fputc(pairs ? '}' : ']', out);
+        if (type != '|') return next;
+        if (out) fputc(' ', out); /* what it is about comes behind it */
+        return render_value(out, in, len, next, bulk);
     }
     default: break;
     }
@@ -235,17 +272,23 @@ static size_t render_value(FILE *out, const char *in, size_t len, size_t at, str
 
 /* ---- clients ---- */
 
-static struct script_client *script_node_client(struct script_node *sn, int index)
+/* `address`: of its connection, when it has none yet. */
+static struct script_client *script_node_connect(struct script_node *sn, int index, const char *address)
 {
     struct script_client *c = &sn->clients[index];
     int error = 0;
     assert_true(index < SCRIPT_CLIENTS);
     if (c->conn || c->ended) return c;
     if (!c->io) c->io = io_create(sn->world, &error);
-    c->conn = io_connect(c->io, "127.0.0.1", 6379, c, &error);
+    c->conn = io_connect(c->io, address, 6379, c, &error);
     assert_non_null(c->conn);
     while (!c->connected && !c->ended) script_node_turn(sn, INT64_MAX);
     return c;
+}
+
+static struct script_client *script_node_client(struct script_node *sn, int index)
+{
+    return script_node_connect(sn, index, "127.0.0.1");
 }
 
 /* Takes over `bytes`. */
@@ -299,7 +342,7 @@ static void script_node_close(struct script_node *sn, int index)
     *c = (struct script_client){.io = c->io};
 }
 
-/* Fails unless all actors end. */
+/* Closes all clients; fails unless all actors end. It may be started again. */
 static void script_node_stop(struct script_node *sn)
 {
     bool any = true;
@@ -310,13 +353,19 @@ static void script_node_stop(struct script_node *sn)
         any = false;
         for (int i = 0; i < SHARDS_MAX; i++) any |= sn->running[i];
     }
-    for (int i = 0; i < SCRIPT_CLIENTS; i++)
-        if (sn->clients[i].io) io_destroy(sn->clients[i].io);
     struct io *first = shard_io(sn->node->shards[0]);
     start_undo(sn->node);
     io_destroy(first);
-    io_world_destroy(sn->world);
     config_free(&sn->config);
+    sn->node = NULL;
+}
+
+static void script_node_destroy(struct script_node *sn)
+{
+    for (int i = 0; i < SCRIPT_CLIENTS; i++)
+        if (sn->clients[i].io) io_destroy(sn->clients[i].io);
+    io_world_destroy(sn->world);
+    free(sn->log);
 }
 
 #endif

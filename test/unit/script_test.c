@@ -4,19 +4,21 @@
  * Redis says. The form:
  *
  *     # a comment
- *     == title [weft]                 a section; [weft]: about weft alone
- *     options --shards 2              of the node; before the first section: of all sections
- *     > SET a 1                       client 1 says this; words as in redis-cli, <1000*x> is x a thousand
- * times +OK                             what it must hear (script_node.h); ? for anything 2> GET a client 2
- *     '1'
- *     > INFO clients
- *     ~ *connected_clients:2*         a pattern
- *     > DUMP a
- *     $payload                        a bulk: kept, and $payload stands for its bytes from now on
+ *     == title [weft]                 a section; [weft]: about weft alone; [simulated]: and not about
+ * weft-server options --shards 2              of the node; before the first section: of all sections config
+ * save ""                  a line of its configuration file > SET a 1                       client 1 says
+ * this; words as in redis-cli, <1000*x> is x a thousand times +OK                             what it must
+ * hear (script_node.h); ? for anything 2> GET a client 2 '1' > INFO clients ~ *connected_clients:2*         a
+ * pattern > DUMP a $payload                        a bulk: kept, and $payload stands for its bytes from now
+ * on
  *     !> "GET" " a\r\n"               these very bytes
  *     2< ...                          client 2 hears nothing (more); or a reply, push or "closed"
  *     wait 50                         milliseconds
  *     close 2                         client 2 goes, and comes back when it is used again
+ *     restart                         of the node
+ *     unix 3 ./socket                 client 3 comes through a Unix socket
+ *     logged words                    of a line of the log
+ *     look 1000                       microseconds that each look at the clock costs: not with real clocks
  *     sweep> LPUSH a b                first with every single allocation failing: then it is refused with an
  * -OOM 1                               and DEBUG DIGEST stays as it was
  *
@@ -61,13 +63,15 @@ struct player {
     int at;     /* line of the section */
     int client; /* that spoke last */
     bool begun;
+    char options[512], file[1024];
     struct kept kept[KEPT_MAX];
 };
 
 static void complain(const struct player *p, const char *what, const char *got)
 {
-    fail_msg("%s:%d: %s\n    says %s\n    hears %s\n", p->section->file, p->section->lines[p->at].number,
-             p->section->title, what, got);
+    fprintf(stderr, "%s:%d: %s\n    says %s\n    hears %s\n", p->section->file,
+            p->section->lines[p->at].number, p->section->title, what, got);
+    fail();
 }
 
 /* ---- words ---- */
@@ -127,7 +131,7 @@ static void say(struct player *p, const char *line, bool raw)
 static void keep(struct player *p, const char *name, struct slice bulk, const char *got)
 {
     int i = 0;
-    if (!bulk.ptr) complain(p, "a bulk", got);
+    if (!bulk.ptr) bulk = (struct slice){strdup(got), strlen(got)};
     while (i < KEPT_MAX && p->kept[i].name[0] && strcmp(p->kept[i].name, name) != 0) i++;
     assert_true(i < KEPT_MAX);
     free((char *)p->kept[i].bytes.ptr);
@@ -137,8 +141,7 @@ static void keep(struct player *p, const char *name, struct slice bulk, const ch
 
 static bool fits(const char *got, const char *wanted)
 {
-    if (wanted[0] == '~' && wanted[1] == ' ')
-        return glob_match(slice_of(wanted + 2), slice_of(got), false);
+    if (wanted[0] == '~' && wanted[1] == ' ') return glob_match(slice_of(wanted + 2), slice_of(got), false);
     return strcmp(wanted, "?") == 0 || strcmp(got, wanted) == 0;
 }
 
@@ -193,6 +196,11 @@ static void sweep(struct player *p, const char *line, const char *wanted)
 
 /* ---- lines ---- */
 
+static bool begins(const char *line, const char *word)
+{
+    return strncmp(line, word, strlen(word)) == 0;
+}
+
 static bool is_said(const char *line, int *client, char *kind)
 {
     int n = 0;
@@ -205,25 +213,51 @@ static bool is_said(const char *line, int *client, char *kind)
 
 static bool is_directive(const char *line)
 {
-    static const char *const words[] = {"sweep> ", "!> ", "wait ", "close ", "options "};
+    static const char *const words[] = {"sweep> ", "!> ",     "wait ", "close ",  "options ",
+                                        "config ", "restart", "unix ", "logged ", "look "};
     int client;
     char kind;
     for (size_t i = 0; i < ARRAY_LEN(words); i++)
-        if (strncmp(line, words[i], strlen(words[i])) == 0) return true;
+        if (begins(line, words[i])) return true;
     return is_said(line, &client, &kind);
 }
 
-static void start(struct player *p, const char *more)
+static void start(struct player *p, bool again)
 {
     struct resp_args args = {0};
     char *words[WORDS_MAX];
-    assert_int_equal(resp_split_words(p->section->options, strlen(p->section->options), &args), RESP_COMMAND);
-    assert_int_equal(resp_split_words(more, strlen(more), &args), RESP_COMMAND);
+    const char *file = !p->file[0] ? NULL : again ? "" : p->file, *of_all = p->section->options;
+    assert_int_equal(resp_split_words(of_all, strlen(of_all), &args), RESP_COMMAND);
+    assert_int_equal(resp_split_words(p->options, strlen(p->options), &args), RESP_COMMAND);
     for (uint32_t i = 0; i < args.count; i++) words[i] = strndup(args.items[i].ptr, args.items[i].len);
-    script_node_start(&p->node, words, (int)args.count);
+    if (!again) script_node_create(&p->node);
+    script_node_start(&p->node, words, (int)args.count, file);
     for (uint32_t i = 0; i < args.count; i++) free(words[i]);
     resp_args_free(&args);
     p->begun = true;
+}
+
+/* What is no talk with a client. False: something else. */
+static bool play_directive(struct player *p, const char *line)
+{
+    if (begins(line, "wait ")) {
+        script_node_wait(&p->node, atoll(line + 5) * 1000);
+    } else if (begins(line, "close ")) {
+        script_node_close(&p->node, atoi(line + 6));
+    } else if (begins(line, "restart")) {
+        script_node_stop(&p->node);
+        start(p, true);
+    } else if (begins(line, "unix ")) {
+        script_node_connect(&p->node, atoi(line + 5), strchr(line + 5, ' ') + 1);
+    } else if (begins(line, "logged ")) {
+        if (!p->node.log || !strstr(p->node.log, line + 7)) complain(p, line, p->node.log);
+    } else if (begins(line, "look ")) {
+        for (int i = 0; i < SHARDS_MAX && p->node.node->shards[i]; i++)
+            io_sim_look_cost(shard_io(p->node.node->shards[i]), atoll(line + 5));
+    } else {
+        return false;
+    }
+    return true;
 }
 
 /* The reply that stands in the line behind, or NULL when the next line says something else. */
@@ -238,21 +272,24 @@ static void play_line(struct player *p)
     const char *line = p->section->lines[p->at].text, *reply = reply_behind(p);
     int client;
     char kind;
-    if (strncmp(line, "options ", 8) == 0) {
-        start(p, line + 8);
+    if (begins(line, "options ")) {
+        snprintf(p->options, sizeof p->options, "%s", line + 8);
         return;
     }
-    if (!p->begun) start(p, "");
-    if (strncmp(line, "wait ", 5) == 0) {
-        script_node_wait(&p->node, atoll(line + 5) * 1000);
-    } else if (strncmp(line, "close ", 6) == 0) {
-        script_node_close(&p->node, atoi(line + 6));
-    } else if (strncmp(line, "sweep> ", 7) == 0) {
+    if (begins(line, "config ")) {
+        size_t len = strlen(p->file);
+        snprintf(p->file + len, sizeof p->file - len, "%s\n", line + 7);
+        return;
+    }
+    if (!p->begun) start(p, false);
+    if (play_directive(p, line)) {
+        return;
+    } else if (begins(line, "sweep> ")) {
         p->client = 1;
         p->at++;
         if (!reply) complain(p, "a reply", line);
         sweep(p, line + 7, reply);
-    } else if (strncmp(line, "!> ", 3) == 0 || (is_said(line, &client, &kind) && kind == '>')) {
+    } else if (begins(line, "!> ") || (is_said(line, &client, &kind) && kind == '>')) {
         bool raw = line[0] == '!';
         p->client = raw ? 1 : client;
         say(p, strchr(line, '>') + 2, raw);
@@ -276,6 +313,7 @@ static void play(void **state)
     for (int i = 0; p->begun && i < SCRIPT_CLIENTS; i++)
         if (p->node.clients[i].conn) expect(p, i, p->node.clients[i].ended ? "closed" : "...");
     if (p->begun) script_node_stop(&p->node);
+    if (p->begun) script_node_destroy(&p->node);
     for (int i = 0; i < KEPT_MAX; i++) free((char *)p->kept[i].bytes.ptr);
     free(p);
 }
@@ -312,13 +350,13 @@ static int read_file(struct section *sections, int count, const char *name)
     }
     for (int number = 1; getline(&line, &room, in) > 0; number++) {
         line[strcspn(line, "\n")] = 0;
-        if (strncmp(line, "== ", 3) == 0 && count < SECTIONS_MAX) {
+        if (begins(line, "== ") && count < SECTIONS_MAX) {
             section = &sections[count++];
             *section = (struct section){.file = name, .options = options};
             if (asprintf(&section->title, "%s: %s", base, line + 3) < 0) abort();
         } else if (section) {
             add_line(section, line, number);
-        } else if (strncmp(line, "options ", 8) == 0) {
+        } else if (begins(line, "options ")) {
             options = strdup(line + 8);
         }
     }
