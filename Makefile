@@ -123,7 +123,7 @@ sim-determinism: build/weft-sim
 	$(PY) test/sim/determinism.py --first-seed $(SEED) --count $(COUNT)
 COUNT ?= 100
 coverage:
-	$(MAKE) MODE=coverage build/coverage/weft-sim unit
+	$(MAKE) MODE=coverage build/coverage/weft-sim build/coverage/weft-server build/coverage/weft-maelstrom unit
 	$(PY) test/coverage.py --seeds $(COUNT)
 hunt: build/weft-sim ; build/weft-sim --seed $(SEED) --hunt $(MINUTES) --jobs $(JOBS)
 

@@ -7,8 +7,9 @@
 
 How it counts. A line counts as reached, and a branch as taken, when any run went there. A failed CHECK() or DCHECK() is a
 bug of the program, so a right program cannot fail one: the branches of those statements do not count, their lines do, but
-for lines which only say that nobody comes here (CHECK(false), CHECK(!"a reason")). Code of headers is not counted. The kernel
-backends of io/ run in no simulation: what is reached of them is reached by the unit tests of every backend.
+for lines which only say that nobody comes here (CHECK(false), CHECK(!"a reason")). Code of headers is not counted. Files that
+no program of these runs links (the mains) count as not reached. The kernel backends of io/ run in no simulation: what is
+reached of them is reached by the unit tests, which run over every backend.
 """
 import argparse
 import collections
@@ -45,7 +46,10 @@ def assertions(path):
 def measure():
     """{file: ({line: times reached}, {(line, branch): times taken})} of src/, from the counters that runs have left."""
     sums = {}
-    for data in glob.glob(os.path.join(OUT, 'src', '*', '*.gcda')):
+    for notes in glob.glob(os.path.join(OUT, 'src', '*', '*.gcno')):
+        data = notes[:-4] + 'gcda'
+        if not os.path.exists(data):
+            data = notes
         got = subprocess.run(['gcov', '--json-format', '--branch-probabilities', '--stdout', data], cwd=ROOT,
                              capture_output=True, text=True)
         for line in got.stdout.splitlines():

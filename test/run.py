@@ -41,6 +41,7 @@ SUITES = [
     ('concurrency-4', 300, 'test/blackbox/concurrency_test.py --server {server} --shards 4', False),
     ('concurrency-selftest', 300, 'test/blackbox/selftest.py', False),
     ('dump', 300, 'test/blackbox/dump_test.py --server {server} --shards 2', False),
+    ('script', 300, 'test/blackbox/script_test.py --server {server}', False),
     ('stream', 200, 'test/blackbox/stream_test.py --server {server}', False),
     ('command-table', 200, 'test/counted.py test/blackbox/command_table_test.py', False),
     ('bench', 200, 'test/counted.py test/bench_test.py', False),
