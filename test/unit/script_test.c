@@ -44,7 +44,7 @@
 struct section {
     char *title;
     const char *file;
-    const char *options; /* of the file */
+    char *options; /* of the file */
     struct line {
         char *text;
         int number;
@@ -340,7 +340,7 @@ static void add_line(struct section *section, const char *text, int number)
 static int read_file(struct section *sections, int count, const char *name)
 {
     FILE *in = fopen(name, "r");
-    char *line = NULL, *options = strdup("");
+    char *line = NULL, options[256] = "";
     size_t room = 0;
     const char *base = strrchr(name, '/') ? strrchr(name, '/') + 1 : name;
     struct section *section = NULL;
@@ -352,12 +352,12 @@ static int read_file(struct section *sections, int count, const char *name)
         line[strcspn(line, "\n")] = 0;
         if (begins(line, "== ") && count < SECTIONS_MAX) {
             section = &sections[count++];
-            *section = (struct section){.file = name, .options = options};
+            *section = (struct section){.file = name, .options = strdup(options)};
             if (asprintf(&section->title, "%s: %s", base, line + 3) < 0) abort();
         } else if (section) {
             add_line(section, line, number);
         } else if (begins(line, "options ")) {
-            options = strdup(line + 8);
+            snprintf(options, sizeof options, "%s", line + 8);
         }
     }
     free(line);
@@ -377,5 +377,13 @@ int main(int argc, char **argv)
     for (int i = 1; i < argc; i++) count = read_file(sections, count, argv[i]);
     for (int i = 0; i < count; i++)
         tests[i] = (struct CMUnitTest){sections[i].title, play, NULL, NULL, &sections[i]};
-    return _cmocka_run_group_tests("scripts", tests, (size_t)count, NULL, NULL);
+    int failed = _cmocka_run_group_tests("scripts", tests, (size_t)count, NULL, NULL);
+    for (int i = 0; i < count; i++) {
+        for (int l = 0; l < sections[i].count; l++) free(sections[i].lines[l].text);
+        free(sections[i].lines);
+        free(sections[i].title);
+        free(sections[i].options);
+    }
+    if (argc == 1) globfree(&found);
+    return failed;
 }
