@@ -5,11 +5,12 @@
     test/coverage.py --again --missing src/command/sort.c       the simulator's counters of the last run, units afresh
     test/coverage.py --again --blackbox wire,server-commands    a third figure: suites of test/run.py, too
 
-How it counts. A line counts as reached, and a branch as taken, when any run went there. A failed CHECK() or DCHECK() is a
-bug of the program, so a right program cannot fail one: the branches of those statements do not count, their lines do, but
-for lines which only say that nobody comes here (CHECK(false), CHECK(!"a reason")). Code of headers is not counted. Files that
-no program of these runs links (the mains) count as not reached. The kernel backends of io/ run in no simulation: what is
-reached of them is reached by the unit tests, which run over every backend.
+How it counts. A line counts as reached, and a branch as taken, when any run went there. A failed CHECK() or
+DCHECK() is a bug of the program, so a right program cannot fail one: the branches of those statements do not
+count, their lines do, but for lines which only say that nobody comes here (CHECK(false), CHECK(!"a reason")). Code
+of headers is not counted. Files that no program of these runs links (the mains) count as not reached. The kernel
+backends of io/ run in no simulation: what is reached of them is reached by the unit tests, which run over every
+backend.
 """
 import argparse
 import collections
@@ -78,7 +79,8 @@ def show_missing(name, lines, branches):
             if number in lines and not lines[number]:
                 print('%s:%d:  ####  %s' % (name, number, text.rstrip()))
             elif open_branches[number]:
-                print('%s:%d:  %d/%d   %s' % (name, number, open_branches[number], all_branches[number], text.rstrip()))
+                place = name, number, open_branches[number], all_branches[number], text.rstrip()
+                print('%s:%d:  %d/%d   %s' % place)
 
 
 def show(title, counts, files):
@@ -132,7 +134,7 @@ def main():
     parser.add_argument('--files', action='store_true')
     parser.add_argument('--again', action='store_true', help='begin with what the simulator reached in the last run')
     parser.add_argument('--blackbox', metavar='SUITES', help='names, with commas')
-    parser.add_argument('--missing', metavar='PREFIX', help='list what is not reached of the files whose name starts so')
+    parser.add_argument('--missing', metavar='PREFIX', help='list what is not reached of such files')
     options = parser.parse_args()
     if options.again:
         for data in glob.glob(os.path.join(OUT, '**', '*.gcda'), recursive=True):
@@ -141,14 +143,15 @@ def main():
     else:
         run_simulator(options.first_seed, options.seeds)
     counts = measure()
-    show('by the simulator' if options.again else 'by %d seeds of the simulator' % options.seeds, counts, options.files)
+    title = 'by the simulator' if options.again else 'by %d seeds of the simulator' % options.seeds
+    show(title, counts, options.files)
     if not options.without_units:
         run_units()
         counts = measure()
         show('by the simulator and the unit tests', counts, options.files)
     if options.blackbox:
-        subprocess.run([os.path.join(ROOT, 'test', 'run.py'), '--server', os.path.join(OUT, 'weft-server'), '--jobs', '1'] +
-                       options.blackbox.split(','), check=False)
+        words = ['--server', os.path.join(OUT, 'weft-server'), '--jobs', '1'] + options.blackbox.split(',')
+        subprocess.run([os.path.join(ROOT, 'test', 'run.py')] + words, check=False)
         counts = measure()
         show('by these, and by %s against a server' % options.blackbox, counts, options.files)
     for name in sorted(counts):

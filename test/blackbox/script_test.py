@@ -1,6 +1,7 @@
 #!/usr/bin/python3
-"""Plays test/scripts/*.script to a real Redis 8.0 and to weft-server: what the scripts say is what Redis answers, and what
-weft answers through real sockets. test/unit/script_test.c, which describes their form, plays them to a node on virtual time.
+"""Plays test/scripts/*.script to a real Redis 8.0 and to weft-server: what the scripts say is what Redis answers, and
+what weft answers through real sockets. test/unit/script_test.c, which describes their form, plays them to a node on
+virtual time.
 
     test/blackbox/script_test.py [--server PATH] [--shards N] [file ...]
     test/blackbox/script_test.py --record FILE        writes the real server's answers where the file has a ?
