@@ -64,11 +64,32 @@ void check_audit_begin(struct run *run)
     }
 }
 
+/* ---- the prelude ---- */
+
+/* Deadlines of every magnitude that outlives the run. */
+void check_prelude_begin(struct run *run)
+{
+    struct prng prng;
+    prng_seed(&prng, run->plan.process_seed ^ 0x5eedu);
+    for (int p = 0; p < run->plan.nodes; p++) {
+        struct client *client = operator_of(run, &run->processes[p]);
+        int count = 1 + (int)prng_below(&prng, 6), least = 27 + (int)prng_below(&prng, 36);
+        for (int i = 0; i < count; i++) {
+            char line[96];
+            int64_t ttl_ms = (int64_t)(UINT64_C(1) << (least + (int)prng_below(&prng, (uint64_t)(63 - least))));
+            ttl_ms += (int64_t)prng_below(&prng, (uint64_t)ttl_ms);
+            snprintf(line, sizeof line, "SET prelude:%d x PX %" PRId64, i, ttl_ms);
+            client_say(client, line);
+        }
+    }
+}
+
 /* ---- deadlines: what dies goes by itself, and soon ---- */
 
 #define DRILL_KEYS_MAX   300 /* that get a deadline, of a node */
 #define DRILL_FIELDS_MAX 60  /* ... fields */
 #define DRILL_COMMON_MS  3500
+#define HERD_MAX         600 /* keys of one partition */
 #define LATE_MS          40
 
 struct drill {
@@ -105,6 +126,26 @@ static void drill_key(struct drill *d, int db, const struct model_key *key)
     client_send(d->client, (struct slice[]){SLICE("PEXPIREAT"), key->key, {deadline, strlen(deadline)}}, 3);
 }
 
+/* Many keys of one partition that live equally long, or so: they die in the order in which they came. */
+static void drill_herd(struct drill *d)
+{
+    char key[32], value[24], deadline[24];
+    int count = 100 + (int)prng_below(&d->prng, HERD_MAX - 100), tag = (int)prng_below(&d->prng, 1000);
+    bool in_order = prng_below(&d->prng, 2);
+    int64_t first_ms = 500 + (int64_t)prng_below(&d->prng, 1000), length_ms = DRILL_COMMON_MS - first_ms;
+    if (prng_below(&d->prng, 2)) length_ms = 1 + (int64_t)prng_below(&d->prng, (uint64_t)length_ms);
+    for (int i = 0; i < count; i++) {
+        int64_t after_ms = in_order ? length_ms * i / count : (int64_t)prng_below(&d->prng, (uint64_t)length_ms);
+        snprintf(key, sizeof key, "{herd%d}%d", tag, i);
+        snprintf(value, sizeof value, "%d", i);
+        snprintf(deadline, sizeof deadline, "%" PRId64, d->now_ms + first_ms + after_ms);
+        client_send(d->client,
+                    (struct slice[]){SLICE("SET"), {key, strlen(key)}, {value, strlen(value)}, SLICE("PXAT"),
+                                     {deadline, strlen(deadline)}},
+                    5);
+    }
+}
+
 void check_drill_begin(struct run *run)
 {
     for (int p = 0; p < run->plan.nodes; p++) {
@@ -125,6 +166,7 @@ void check_drill_begin(struct run *run)
             while (d.keys_left > 0 && model_next_key(process->model, db, d.now_ms, &cursor, &key))
                 drill_key(&d, db, &key);
         }
+        if (prng_below(&d.prng, 3) == 0) drill_herd(&d);
         if (!run->plan.drill_reshards) continue;
         char line[32];
         snprintf(line, sizeof line, "CONFIG SET shards %d", 1 + (int)prng_below(&d.prng, PLAN_SHARDS_MAX));

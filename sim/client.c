@@ -157,6 +157,10 @@ static void burst(struct client *client)
     int count = client->burst_left;
     if (plan->dribbles) count = 1 + (int)prng_below(&client->prng, count < 8 ? (uint64_t)count : 8);
     bool whole = true;
+    if (client->is_watching && !client->unit_at) {
+        client->is_watching = false;
+        client_send(client, (struct slice[]){SLICE("RESET")}, 1);
+    }
     for (int i = 0; i < count && whole && link_outstanding(client->link) < OUTSTANDING_MAX && !client->finished; i++)
         whole = send_unit(client);
     client->burst_left -= count;
@@ -252,6 +256,7 @@ static void go_away(struct client *client, const char *why)
     client->is_sending = client->is_cut = client->finished = false;
     client->out_len = client->in_len = client->in_seen = 0;
     client->unit_at = 0;
+    client->is_watching = false;
     client->silent_until_us = 0;
     client->burst_left = 0;
     client->litmus = (struct litmus_game){0};

@@ -233,7 +233,7 @@ static struct op *match(struct run *run, struct link *link, const struct executi
         struct op *op = link->ops[i];
         if (op->kind == OP_QUEUED || op->executed || !same_words(op, x->argv, x->argc)) continue;
         if (op->kind == OP_MULTI) link->transaction = i + 1;
-        if (x->of_session || run->plan.relaxed) return op;
+        if (x->of_session || run->plan.relaxed || run->options.oracle_off[ORACLE_ORDER]) return op;
         if (!x->is_write) {
             if (i + 1 > link->read_end) link->read_end = i + 1;
             return op;
@@ -294,6 +294,19 @@ static bool watched_changed(const struct link *link, const struct op *op, int64_
         if (watch_token_of(link, &link->watches[i], now_ms) != link->watches[i].token) return true;
     }
     return false;
+}
+
+/* Had one changed when EXEC looked? That is just before its first command ran, or, if that had to wait, some time
+ * after EXEC was sent: what has died since does not matter. */
+static bool changed_before_exec(const struct link *link, const struct op *first, const struct execution *x)
+{
+    int64_t at_ms = x->now_ms;
+    if (x->asks_all) {
+        size_t exec = first->index;
+        while (exec + 1 < link->count && link->ops[exec]->kind == OP_QUEUED) exec++;
+        at_ms -= (run_now_us(link->process->run) - link->ops[exec]->sent_us) / 1000 + 1;
+    }
+    return watched_changed(link, first, at_ms, true);
 }
 
 /* EXEC has run or was refused: its reply and the queued commands' must fit together. */
@@ -455,8 +468,9 @@ void link_executed(struct process *process, const struct execution *x)
     if (op->kind == OP_EXEC) {
         judge_exec(run, link, op, parsed.value, x->now_ms);
     } else {
-        if (x->in_multi && link->watch_count && watched_changed(link, op, x->now_ms, true) &&
-            (link->transaction < 2 || link->ops[link->transaction - 2]->kind != OP_QUEUED))
+        if (x->in_multi && link->watch_count &&
+            (link->transaction < 2 || link->ops[link->transaction - 2]->kind != OP_QUEUED) &&
+            changed_before_exec(link, op, x))
             complain(run, ORACLE_TRANSACTIONS, link, op, "EXEC ran although a watched key has changed");
         judge_reply(run, link, op, x, parsed.value);
         judge_memory(run, link, op, x, parsed.value);

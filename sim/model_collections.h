@@ -50,6 +50,8 @@ void scan_watches_copy(struct scan_watches *to, const struct scan_watches *from)
 struct model_list {
     struct model_object head; /* big: was too large for one listpack, perhaps */
     struct texts items;
+    bool is_long; /* has, or had, more items than one listpack may have, and never since no more than half as
+                     many: a quicklist, for sure */
 };
 
 struct model_set {
@@ -116,6 +118,8 @@ void model_list_encodings(const struct model *model, const struct model_object *
 void model_list_print(const struct model_object *object, FILE *out);
 /* Call it after a list grew. */
 void model_list_grew(const struct model *model, struct model_list *list);
+void model_list_sized(const struct model *model, struct model_list *list); /* the number of its items changed */
+void model_list_loaded(const struct model *model, struct model_list *list); /* by RESTORE, DEBUG RELOAD */
 
 struct model_object *model_set_create(void);
 void model_set_destroy(struct model_object *object);

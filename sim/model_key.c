@@ -306,7 +306,9 @@ static const struct value *do_restore(struct model_context *c)
         model_drop(c, key);
         return want_ok(c);
     }
-    model_put(c, key, model_type_ops(object->type)->copy(object));
+    struct model_object *copy = model_type_ops(object->type)->copy(object);
+    if (copy->type == MODEL_LIST) model_list_loaded(c->model, as_list(copy));
+    model_put(c, key, copy);
     if (ttl_ms > 0) model_set_deadline(c, key, deadline_ms);
     return want_ok(c);
 }

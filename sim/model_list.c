@@ -32,6 +32,7 @@ struct model_object *model_list_copy(const struct model_object *object)
     const struct model_list *from = (const struct model_list *)object;
     struct model_list *to = as_list(model_list_create());
     to->head = from->head;
+    to->is_long = from->is_long;
     texts_copy(&to->items, &from->items);
     return &to->head;
 }
@@ -48,8 +49,22 @@ static void listpack_bytes(const struct model_list *list, size_t *least, size_t 
     }
 }
 
+void model_list_sized(const struct model *model, struct model_list *list)
+{
+    size_t limit = model->options.list_entries_max, count = list->items.count;
+    if (limit && count > limit) list->is_long = true;
+    if (count <= limit / 2) list->is_long = false;
+}
+
+void model_list_loaded(const struct model *model, struct model_list *list)
+{
+    list->is_long = false;
+    model_list_sized(model, list);
+}
+
 void model_list_grew(const struct model *model, struct model_list *list)
 {
+    model_list_sized(model, list);
     size_t least, most, limit = model->options.list_entries_max;
     if (limit && list->items.count > limit) list->head.big = true;
     if (list->head.big) return;
@@ -74,7 +89,7 @@ void model_list_encodings(const struct model *model, const struct model_object *
     /* A push adds up the bare bytes of what it adds, so many small items may go beyond the limit together. */
     size_t bare = 7;
     for (size_t i = 0; i < list->items.count; i++) bare += list->items.at[i].len;
-    if (bare <= LISTPACK_BYTES_MAX) names[n++] = "listpack";
+    if (bare <= LISTPACK_BYTES_MAX && !list->is_long) names[n++] = "listpack";
     if (list->head.big || most > LISTPACK_BYTES_MAX) names[n++] = "quicklist";
     names[n] = NULL;
 }
@@ -143,6 +158,7 @@ static const struct value *take(struct model_context *c, struct slice key, struc
         set_item(reply, i, want_bulk(c, list->items.at[at]));
         texts_remove(&list->items, at);
     }
+    model_list_sized(c->model, list);
     settle_emptied(c, key, list->items.count == 0);
     return reply;
 }
@@ -267,6 +283,7 @@ static const struct value *run_ltrim(struct model_context *c)
     bool some = range_of(start, stop, list->items.count, &first, &last);
     for (size_t i = list->items.count; i-- > 0;)
         if (!some || i < first || i > last) texts_remove(&list->items, i);
+    model_list_sized(c->model, list);
     settle_emptied(c, arg(c, 1), list->items.count == 0);
     return want_ok(c);
 }
@@ -292,6 +309,7 @@ static const struct value *run_lrem(struct model_context *c)
         else if (!match)
             at++;
     }
+    if (removed) model_list_sized(c->model, list);
     if (removed) settle_emptied(c, arg(c, 1), list->items.count == 0);
     return want_integer(c, (int64_t)removed);
 }
@@ -376,6 +394,7 @@ static const struct value *move(struct model_context *c, bool from_left, bool to
     texts_insert(&to->items, to_left ? 0 : to->items.count, moved->text);
     model_list_grew(c->model, to);
     model_touch(c, arg(c, 2));
+    model_list_sized(c->model, from);
     settle_emptied(c, arg(c, 1), from->items.count == 0);
     return moved;
 }

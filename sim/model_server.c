@@ -221,6 +221,18 @@ static const struct value *do_config_set(struct model_context *c)
     return do_ok_or_error(c);
 }
 
+/* RELOAD chooses encodings anew. */
+static const struct value *do_debug(struct model_context *c)
+{
+    bool reloads = arg_is(c, 1, "RELOAD") && c->reply != NULL && !value_is_error(c->reply);
+    for (int d = 0; d < MODEL_DATABASES && reloads; d++)
+        for (size_t i = 0; i < c->model->dbs[d].count; i++) {
+            struct model_object *object = c->model->dbs[d].slots[i]->object;
+            if (object != NULL && object->type == MODEL_LIST) model_list_loaded(c->model, as_list(object));
+        }
+    return do_any(c);
+}
+
 const struct model_row model_rows_server[] = {
     {"client", -2, MODEL_CONTAINER, do_container},
     {"client|getname", 2, 0, do_client_getname},
@@ -241,7 +253,7 @@ const struct model_row model_rows_server[] = {
     {"config|get", -3, 0, do_map},
     {"config|resetstat", 2, 0, do_ok},
     {"config|set", -4, 0, do_config_set},
-    {"debug", -2, 0, do_any},
+    {"debug", -2, 0, do_debug},
     {"discard", 1, 0, do_discard},
     {"echo", 2, 0, do_echo},
     {"exec", 1, 0, do_exec},

@@ -103,6 +103,7 @@ struct plan {
     size_t partition_limit;
     uint32_t process_rate[PROCESS_FAULTS];   /* mean events per virtual minute, 0: off */
     uint32_t world_rate[IO_SIM_FAULT_COUNT]; /* per million */
+    bool prelude;        /* at the start there is nothing but keys that die in a far time, and nobody spins */
     bool drill_reshards; /* at the end, while keys die, the shard count changes once more */
     uint64_t client_seed, process_seed, schedule_seed;
 };

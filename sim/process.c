@@ -108,6 +108,7 @@ static void host_executed(void *context, const struct shard *shard, const struct
                                                .in_multi = ctx->in_multi,
                                                .of_session = ctx->command->route == COMMAND_ROUTE_SESSION &&
                                                              ctx->command->handler != cmd_exec,
+                                               .asks_all = ctx->command->route == COMMAND_ROUTE_SCATTER,
                                                .is_write = ctx->command->handler == cmd_exec ||
                                                            ctx->command->flags &
                                                                (COMMAND_WRITE | COMMAND_MAY_REPLICATE),
@@ -350,6 +351,7 @@ void process_crash(struct process *process)
 void process_stop(struct process *process)
 {
     process->stop_asked_us = run_now_us(process->run);
+    process->stop_held = 0;
     node_stop(process->node, 0);
 }
 
@@ -464,6 +466,36 @@ static void limit_clients(struct run *run, struct process *process)
     if (said) tell_operator(run, FAULT_CLIENT_LIMIT, process, said);
 }
 
+/* Others who have something to do with all shards just when their number changes: a configuration, and
+ * clients who watch. A shard that stands still meanwhile finds all that in its mail at once. */
+static void company(struct run *run, struct process *process)
+{
+    static const char *const names[] = {"slowlog-max-len", "latency-monitor-threshold", "slowlog-log-slower-than"};
+    char line[64];
+    int count = (int)prng_below(&run->faults, 4);
+    bool watch = run->plan.workload.families & FAMILY_CONNECTION;
+    if (prng_below(&run->faults, 2)) {
+        int shards = atomic_load(&process->node->shard_count);
+        int shard = prng_below(&run->faults, 2) ? 0 : (int)prng_below(&run->faults, (uint64_t)shards);
+        int64_t until_us = run_now_us(run) + 1 + (int64_t)prng_below(&run->faults, 3000);
+        process->starved_until_us[shard] = until_us;
+        if (until_us > run->hindered_until_us) run->hindered_until_us = until_us;
+    }
+    for (int i = 0; i < count; i++) {
+        struct client *client = any_client(run);
+        const char *name = names[prng_below(&run->faults, ARRAY_LEN(names))];
+        snprintf(line, sizeof line, "CONFIG SET %s %d", name, 1000 + (int)prng_below(&run->faults, 1000));
+        if (client->process != process || client->is_operator || client->is_cut || client->finished ||
+            client->is_watching || !client->conn)
+            continue;
+        if (watch && i) {
+            client->is_watching = client_say(client, "MONITOR");
+        } else if (run->plan.workload.families & FAMILY_NODE) {
+            client_say(client, line);
+        }
+    }
+}
+
 static void fire(struct run *run, enum process_fault fault)
 {
     struct process *process = any_process(run);
@@ -492,7 +524,7 @@ static void fire(struct run *run, enum process_fault fault)
         break;
     case FAULT_STARVE:
         if (run->plan.workload.families & FAMILY_NODE && prng_below(&run->faults, 2)) {
-            ambush_lay(run, AMBUSH_HOLD);
+            ambush_lay(run, prng_below(&run->faults, 2) ? AMBUSH_HOLD : AMBUSH_GATHER);
             break;
         }
         process->starved_until_us[shard] = now + draw_us(run, 1000000);
@@ -512,16 +544,26 @@ static void fire(struct run *run, enum process_fault fault)
                      1 + (int)prng_below(&run->faults, run->plan.is_crowd ? 3 : PLAN_SHARDS_MAX));
             tell_operator(run, fault, process, line);
         }
+        company(run, process);
+        if (prng_below(&run->faults, 2)) ambush_lay(run, AMBUSH_LEAVE);
         break;
     }
     case FAULT_STOP:
+        if (run->plan.process_rate[FAULT_RESHARD] && prng_below(&run->faults, 2)) {
+            ambush_lay(run, AMBUSH_STOP);
+            break;
+        }
         fault_traced(run, fault, process, -1, -1, 0);
         process->next_shards = 1 + (int)prng_below(&run->faults, PLAN_SHARDS_MAX);
         process->restart_at_us = now + draw_us(run, 5000000);
         process_stop(process);
         break;
     case FAULT_ALLOCATION: make_allocation_fail(run, process); break;
-    case FAULT_MEMORY_EDGE: set_memory_edge(run, process); break;
+    case FAULT_MEMORY_EDGE:
+        set_memory_edge(run, process);
+        if (run->plan.process_rate[FAULT_CLIENT_CUT] && prng_below(&run->faults, 3) == 0)
+            ambush_lay(run, AMBUSH_LARGE);
+        break;
     case FAULT_CONFIG: set_config(run, process); break;
     case FAULT_CLIENT_LIMIT: limit_clients(run, process); break;
     case FAULT_CLIENT_PAUSE: {
@@ -581,11 +623,23 @@ static void fire(struct run *run, enum process_fault fault)
     }
 }
 
+/* Who is done, and only waits for the others, may sleep until they are. */
+static void hold_stopped(struct process *process)
+{
+    struct run *run = process->run;
+    for (int i = 0; i < process->shards_end; i++) {
+        if (!process->running[i] || !process->node->shards[i]->stopped || process->stop_held >> i & 1) continue;
+        process->stop_held |= UINT64_C(1) << i;
+        if (prng_below(&run->faults, 2)) process->starved_until_us[i] = run_now_us(run) + draw_us(run, 40000);
+    }
+}
+
 /* An orderly stop that was asked for in the middle of the run. */
 static void follow_stop(struct process *process)
 {
     struct run *run = process->run;
     if (run->stopping) return;
+    if (run->plan.process_rate[FAULT_RESHARD]) hold_stopped(process);
     if (process_has_stopped(process)) {
         process_end(process);
         link_process_crashed(process); /* nothing is durable yet */
@@ -623,6 +677,7 @@ void process_faults(struct run *run)
     if (run->healing || run->night) return;
     for (enum ambush ambush = 0; ambush < AMBUSHES; ambush++)
         if (run->ambush_until_us[ambush] > now) ambush_strike(run, ambush);
+    ambush_rush(run);
     for (int fault = 0; fault < PROCESS_FAULTS; fault++) {
         uint32_t rate = run->plan.process_rate[fault];
         if (!rate || fault == FAULT_MAIL_LATE) continue;
@@ -713,6 +768,23 @@ void process_check_memory(struct process *process)
         run_fail(process->run, ORACLE_MEMORY, NULL,
                  "node %d: partitions take %" PRId64 " bytes, but only %" PRId64 " are accounted",
                  process->index, sum, used);
+}
+
+/* Each partition counts for the shard that owns it, one that is lent as it was then, or less. */
+void process_check_counted(struct process *process, int shard)
+{
+    const struct shard *s = process->node->shards[shard];
+    int64_t sum = 0;
+    for (int p = 0; p < PARTITION_COUNT; p++) {
+        int64_t bytes = (int64_t)partition_memory(process->node->partitions[p]);
+        if (s->state[p] == PARTITION_HOME) sum += bytes;
+        if (s->state[p] == PARTITION_LENT)
+            sum += bytes < (int64_t)s->partition_bytes[p] ? bytes : (int64_t)s->partition_bytes[p];
+    }
+    if (s->leased_bytes < sum)
+        run_fail(process->run, ORACLE_MEMORY, NULL,
+                 "node %d: the partitions of shard %d take %" PRId64 " bytes, but only %" PRId64 " are accounted",
+                 process->index, shard, sum, s->leased_bytes);
 }
 
 void process_check_counts(struct process *process)

@@ -190,6 +190,20 @@ static void night(struct run *run)
     run->night = false;
 }
 
+/* Before the clients come: whoever has only far deadlines to wait for sleeps. Faults rest, as at night. */
+static void prelude(struct run *run)
+{
+    int64_t begin = run_now_us(run);
+    run->night = true;
+    for (int64_t end = begin + SECOND_US; goes_on(run) && run_now_us(run) < end;) schedule_step(run, end);
+    check_prelude_begin(run);
+    for (int64_t end = begin + 2 * SECOND_US; goes_on(run) && run_now_us(run) < end;) schedule_step(run, end);
+    uint64_t before = run->result.turns;
+    for (int64_t end = begin + 4 * SECOND_US; goes_on(run) && run_now_us(run) < end;) schedule_step(run, end);
+    demand_idleness(run, before, 2 * SECOND_US);
+    run->night = false;
+}
+
 static void work(struct run *run)
 {
     int64_t end = run->start_us + (run->options.end_us ? run->options.end_us : run->plan.duration_us);
@@ -408,6 +422,7 @@ void run_simulation(const struct run_options *options, struct run_result *result
     CHECK(run);
     run->options = *options;
     begin(run);
+    if (run->plan.prelude) prelude(run);
     work(run);
     if (goes_on(run)) heal(run);
     if (goes_on(run)) check_histories(run);

@@ -81,6 +81,7 @@ struct process {
     bool lying[RUN_SHARDS_MAX]; /* it has announced that it sleeps, and waits */
     int64_t paused_until_us, restart_at_us;
     int64_t stop_asked_us;  /* an orderly stop is under way since; 0: none */
+    uint64_t stop_held;     /* shards that have said that they are done, and then perhaps stood still */
     struct link *links[64]; /* found lately, by session ID */
     int64_t empty_bytes;    /* accounted when nothing was in it */
     int64_t quiet_since_ms; /* wall clock: no faults since */
@@ -105,6 +106,7 @@ void process_end(struct process *process); /* destroys a stopped one */
 void process_faults(struct run *run);      /* lets those happen that are due */
 void process_faults_end(struct run *run);  /* heals everything */
 void process_check_memory(struct process *process);
+void process_check_counted(struct process *process, int shard); /* ... of one shard, which has just added up */
 void process_check_counts(struct process *process); /* nothing dead is left, and the counts are right */
 void process_check_config(struct process *process); /* all shards have the same one */
 void process_check_empty(struct process *process);  /* after FLUSHALL: nothing is accounted any more */
@@ -203,6 +205,7 @@ struct execution {
     int argc, db, resp, shard;
     bool in_multi;
     bool of_session; /* touches no keys */
+    bool asks_all;   /* waited for other shards before it ran */
     bool is_write, takes_memory;
     int64_t used_bytes; /* of the node, after it */
     int64_t now_ms;
@@ -250,6 +253,7 @@ struct client {
     bool finished; /* sends no more */
     int unit_at;   /* the unit's next command, after a rest; 0: no unit is half sent */
     bool unit_in_multi;
+    bool is_watching; /* was told to say MONITOR: says RESET before anything else */
 };
 
 bool client_init(struct client *client, struct run *run, int index, struct process *process);
@@ -271,9 +275,10 @@ bool client_is_dropped(const struct client *client, uint64_t unit);
 
 /* ---- ambushes: faults that wait for a session to be in a delicate state ---- */
 
-enum ambush { AMBUSH_CUT, AMBUSH_KILL, AMBUSH_HOLD, AMBUSHES };
+enum ambush { AMBUSH_CUT, AMBUSH_KILL, AMBUSH_HOLD, AMBUSH_GATHER, AMBUSH_LARGE, AMBUSH_STOP, AMBUSH_LEAVE, AMBUSHES };
 void ambush_lay(struct run *run, enum ambush ambush);
 bool ambush_strike(struct run *run, enum ambush ambush); /* if there is such a session now */
+void ambush_rush(struct run *run);                       /* goes on with what a strike has begun */
 
 /* ---- the run ---- */
 
@@ -328,6 +333,12 @@ struct run {
     uint32_t turn_executed;    /* commands run in this turn */
     int64_t next_fault_us[PROCESS_FAULTS];
     int64_t ambush_until_us[AMBUSHES];
+    struct rush { /* all want one key */
+        int64_t until_us, next_us;
+        struct process *process;
+        char key[64];
+        size_t len;
+    } rush;
     int burst_left, burst_process, burst_shard, round_robin;
     int starved_process, starved_shard;
     int64_t change_points[3];
@@ -348,6 +359,7 @@ void run_simulation(const struct run_options *options, struct run_result *result
 /* ---- check.c: what is looked at from outside the clients ---- */
 void check_audit_begin(struct run *run); /* clients ask for everything that the models hold */
 void check_histories(struct run *run);   /* at the end: linearizability and cycles */
+void check_prelude_begin(struct run *run); /* a few keys with far deadlines */
 void check_drill_begin(struct run *run); /* many keys and fields get deadlines that soon come */
 void check_overdue(struct process *process); /* nothing that is dead stays for long */
 /* The last that its operator asked for was INFO keyspace: is the answer right? If it is not, `is_last` makes it

@@ -127,12 +127,15 @@ static void turn(struct run *run, const struct candidate *who)
     run->result.turns++;
     process->turns[who->shard]++;
     io_sim_trace_note(run->world, (uint64_t)process->index << 32 | (uint64_t)who->shard);
+    int64_t cron_us = shard->next_cron_us;
     bool goes_on = shard_get_up(shard, INT64_MAX);
     process_look_at_memory(process);
-    if (goes_on)
+    if (goes_on) {
+        if (shard->next_cron_us != cron_us) process_check_counted(process, who->shard);
         lie_down(process, who->shard);
-    else
+    } else {
         process->running[who->shard] = false;
+    }
     process_check_mail(process, who->shard);
     if (process->slow_until_us[who->shard] <= now) process->slow_factor[who->shard] = 1;
     int64_t cost = run->plan.turn_cost_us + (int64_t)run->turn_executed * run->plan.command_cost_ns / 1000 +

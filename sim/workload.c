@@ -20,6 +20,7 @@ struct draw {
     int64_t now_ms;
     int client;
     int story_key[2]; /* 1 + its argument's number; 0: not drawn yet */
+    int story_tag;    /* of its keys with @ */
 };
 
 static uint64_t below(struct draw *d, uint64_t bound)
@@ -354,6 +355,8 @@ static void expand(struct draw *d, const char *at, const char *end)
         while (at < end && *at != ' ') at++;
         if (*word == '$' && (word[1] == '1' || word[1] == '2'))
             put_story_key(d, word);
+        else if (*word == '@')
+            put_f(d, "{%s%d}%.*s", d->workload->tags ? "tag" : "story", d->story_tag, (int)(at - word - 1), word + 1);
         else if (*word == '$')
             put_variable(d, word[1]);
         else
@@ -486,6 +489,7 @@ static void draw_story(struct draw *d, uint32_t families)
         if (!d->workload->far_deadlines || !strstr(story->text, "PAUSE")) at = story->text;
     }
     if (!at) at = "PING";
+    d->story_tag = (int)below(d, d->workload->tags ? (uint64_t)d->workload->tags : 12);
     d->unit->is_transaction = strstr(at, "MULTI") != NULL;
     while (at) {
         const char *end = strstr(at, " ; ");

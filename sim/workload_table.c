@@ -11,7 +11,7 @@
  * A word of several characters of $ stands for one argument only when it is alone: "$v" but not "x$v".
  *
  * In stories: commands between ";"; "~" lets time pass before the next one; $1s, $2l the story's own keys (and
- * their types)  $a TTL in ms that is over soon  $Z more than 8 KiB  $G byte offset of a large string  $S so many different integers
+ * their types)  @l1 such a key in the partition of all keys with @ in this story  $a TTL in ms that is over soon  $Z more than 8 KiB  $G byte offset of a large string  $S so many different integers
  * as an intset may have, or one more or less  $Q likewise for a list
  */
 #include "base/check.h"
@@ -266,8 +266,18 @@ const struct workload_story workload_stories[] = {
     {FAMILY_LIST | FAMILY_EXPIRE | FAMILY_SERVER,
      "RPUSH $1l $v $v ; RPUSH $2l $v ; PEXPIRE $2l $a ; CLIENT PAUSE 90 WRITE ; ~ ; RPOPLPUSH $1l $2l ; LRANGE $2l 0 -1"},
     {FAMILY_LIST | FAMILY_EXPIRE | FAMILY_SERVER, /* in one partition */
-     "RPUSH {story}1 a ; RPUSH {story}2 b ; RPUSH {story}3 c d ; PEXPIRE {story}2 $a ; CLIENT PAUSE 90 WRITE ; ~ ; "
-     "LMOVE {story}3 {story}2 ( LEFT | RIGHT ) LEFT ; LRANGE {story}2 0 -1 ; LRANGE {story}3 0 -1"},
+     "RPUSH @l1 a ; RPUSH @l2 b ; RPUSH @l3 c d ; PEXPIRE @l2 $a ; CLIENT PAUSE 90 WRITE ; ~ ; "
+     "LMOVE @l3 @l2 ( LEFT | RIGHT ) LEFT ; LRANGE @l2 0 -1 ; LRANGE @l3 0 -1"},
+    /* One key after the other comes out of another of its partition, whose table grows, and shrinks in the end. */
+    {FAMILY_LIST, "DEL @l1 ; RPUSH @l1 $v $v $v $v $v $v $v $v ; RPOPLPUSH @l1 @l2 ; RPOPLPUSH @l1 @l3 ; RPOPLPUSH @l1 @l4 ; "
+                  "LMOVE @l1 @l5 LEFT LEFT ; RPOPLPUSH @l1 @l6 ; RPOPLPUSH @l1 @l7 ; LMOVE @l1 @l8 LEFT RIGHT ; RPOPLPUSH @l1 @l9 ; "
+                  "EXISTS @l1 ; LRANGE @l9 0 -1 ; LRANGE @l5 0 -1 ; ( PING | DEL @l2 @l3 @l4 @l5 @l6 @l7 @l8 @l9 )"},
+    {FAMILY_SET, "DEL @t1 ; SADD @t1 1 2 3 4 5 6 7 ; SMOVE @t1 @t2 1 ; SMOVE @t1 @t3 2 ; SMOVE @t1 @t4 3 ; SMOVE @t1 @t5 4 ; "
+                 "SMOVE @t1 @t6 5 ; SMOVE @t1 @t7 6 ; SMEMBERS @t1 ; SMOVE @t1 @t8 7 ; EXISTS @t1 ; SUNIONSTORE @t1 @t2 @t3 @t8 ; "
+                 "SMEMBERS @t1 ; ( PING | DEL @t1 @t2 @t3 @t4 @t5 @t6 @t7 @t8 )"},
+    {FAMILY_KEY | FAMILY_STRING, "SET @s1 $v ; COPY @s1 @s2 ; COPY @s1 @s3 REPLACE ; RENAME @s1 @s4 ; COPY @s4 @s5 ; RENAMENX @s5 @s6 ; "
+                 "COPY @s4 @s7 ; RENAME @s4 @s8 ; MSET @s9 $v @s10 $v @s11 $v ; MGET @s1 @s2 @s3 @s4 @s5 @s6 @s7 @s8 @s9 ; "
+                 "( PING | DEL @s2 @s3 @s4 @s5 @s6 @s7 @s8 @s9 @s10 @s11 )"},
     {FAMILY_LIST, "RPUSH $1l 1 2 1 ; LPOS $1l 1 RANK ( -9223372036854775808 | -9223372036854775807 | 9223372036854775807 | 0 ) ; LLEN $1l"},
     {FAMILY_KEY | FAMILY_EXPIRE, "PEXPIRE $1k $a ; ~ ; ( TYPE $1k | EXISTS $1k $1k | PERSIST $1k | DUMP $1k | KEYS $p )"},
     {FAMILY_KEY | FAMILY_EXPIRE, "PEXPIRE $1k $E ; RENAME $1k $2k ; PTTL $2k ; PTTL $1k"},

@@ -8,6 +8,8 @@
  */
 #include "shard/internal.h"
 
+#include "base/mutant.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +17,7 @@
 /* What travels to the shards: the words of the change behind it. */
 struct change {
     uint64_t stamp;
+    bool reshards; /* it has set node->resharding */
     size_t count;
     struct slice words[];
 };
@@ -41,6 +44,8 @@ static void follow(struct shard *shard, void *argument, struct scatter_part *par
         part->numbers[PART_RESHARDS] = old.shards != config->shards;
         if (old.shards != config->shards)
             part->numbers[PART_RESHARD_FAILED] = !reshard_begin(shard, (uint16_t)config->shards);
+        else if (change->reshards && !MUTANT(reshard_overruled))
+            reshard_overruled(shard);
         if (shard->node->host.configured) shard->node->host.configured(shard->node->host.context, config);
     }
     config_free(&old);
@@ -48,7 +53,7 @@ static void follow(struct shard *shard, void *argument, struct scatter_part *par
 
 /* ---- CONFIG SET on the session's shard ---- */
 
-static struct change *change_create(struct node *node, const struct config_matches *changes)
+static struct change *change_create(struct node *node, const struct config_matches *changes, bool reshards)
 {
     size_t count = changes->count * 2, bytes = 0;
     for (size_t i = 0; i < changes->count; i++)
@@ -57,6 +62,7 @@ static struct change *change_create(struct node *node, const struct config_match
     if (!change) return NULL;
     change->stamp = atomic_fetch_add(&node->config_stamp, 1) + 1;
     change->count = count;
+    change->reshards = reshards;
     char *at = (char *)&change->words[count];
     for (size_t i = 0; i < count; i++) {
         const struct config_match *match = &changes->items[i / 2];
@@ -121,7 +127,7 @@ static void ask(struct command_context *ctx)
     if (!error[0]) {
         struct config_matches changes;
         config_changes(&next, words, count, &changes);
-        struct change *change = change_create(shard->node, &changes);
+        struct change *change = change_create(shard->node, &changes, next.shards != ctx->config->shards);
         CHECK(change); /* a few hundred bytes of the control plane */
         scatter_ask(ctx, follow, change);
         config_matches_free(&changes);

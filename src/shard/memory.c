@@ -181,6 +181,7 @@ enum memory_room memory_make_room(struct shard *shard)
     if (excess(shard) <= 0) return MEMORY_ROOM;
     bool evicts = shard->config.maxmemory_policy != CONFIG_POLICY_NOEVICTION;
     shard->stats.evict_cycles += evicts;
+    bool was_spent = shard->told_spent;
     int64_t start_us = io_monotonic_us(shard->io);
     for (int i = 0; i < EVICT_TRIES && excess(shard) > 0; i++)
         if (!free_some(shard, FREE_WORK) && !(evicts && evict_one(shard))) break;
@@ -191,7 +192,9 @@ enum memory_room memory_make_room(struct shard *shard)
     int64_t took_us = io_monotonic_us(shard->io) - start_us;
     shard->stats.evict_us += (uint64_t)took_us;
     meter_spike(shard, LATENCY_EVICTION_CYCLE, took_us);
-    if (more) wake_others(shard); /* else they would wake each other for ever */
+    /* Who has something to evict or to free goes on by itself once it knows; those that have nothing would
+     * only wake each other, until a slow one is done. */
+    if (more && evicts && !was_spent) wake_others(shard);
     if (left <= (int64_t)(shard->config.maxmemory_bytes / SLACK_PART)) return MEMORY_ROOM;
     return more && !MUTANT(memory_refuses_at_once) ? MEMORY_ROOM_LATER : MEMORY_FULL;
 }

@@ -258,6 +258,19 @@ static void end_actors(struct shard *shard, uint16_t from, uint16_t to)
     }
 }
 
+/* Others may change it again; somebody waits for this, on any shard. */
+static void let_in(struct shard *shard)
+{
+    atomic_store(&shard->node->resharding, false);
+    for (uint16_t i = 0; i < shard->shard_count; i++) io_wake(shard->node->shards[i]->io);
+}
+
+void reshard_overruled(struct shard *shard)
+{
+    MARK("reshard.overruled");
+    if (!shard->reshard) let_in(shard);
+}
+
 static void finish(struct shard *shard)
 {
     struct reshard *reshard = shard->reshard;
@@ -266,9 +279,8 @@ static void finish(struct shard *shard)
     free(reshard);
     /* A change that was ordered meanwhile? */
     if (shard->config.shards != count && reshard_begin(shard, (uint16_t)shard->config.shards)) return;
-    atomic_store(&shard->node->resharding, false);
-    for (uint16_t i = 0; i < count; i++) /* somebody waits for this, on any shard */
-        io_wake(shard->node->shards[i]->io);
+    CHECK(shard->shard_count == count);
+    let_in(shard);
 }
 
 static void log_stop(struct shard *shard)

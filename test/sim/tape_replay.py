@@ -151,8 +151,30 @@ def same(argv, wanted, got):
     return plain_zeros(wanted) == plain_zeros(got)
 
 
+def approximate(db, argv, loose):
+    """Is it about a stream that was once trimmed with ~? How much goes then is the server's choice; so too, from then on,
+    with what it is renamed or copied to."""
+    name = argv[0].upper()
+    keys = {(db, key) for key in argv[1:]}
+    if name in (b'XADD', b'XTRIM') and b'~' in argv:
+        loose.add((db, argv[1]))
+    found = bool(keys & loose)
+    if name in (b'DEL', b'UNLINK'):
+        loose -= keys
+    elif name in (b'FLUSHALL', b'FLUSHDB'):
+        loose.clear()
+    elif name in (b'RENAME', b'RENAMENX', b'COPY') and (db, argv[1]) in loose:
+        loose.update((at, argv[2]) for at in range(16))
+    elif name == b'MOVE' and (db, argv[1]) in loose:
+        loose.update((at, argv[1]) for at in range(16))
+    if name in (b'RENAME', b'MOVE'):
+        loose.discard((db, argv[1]))
+    return found
+
+
 def replay(tape, client):
     compared = differing = 0
+    loose = set()
     client.run(0, 2, [b'FLUSHALL'])
     for _, db, resp, argv, wanted in tape.records():
         name = argv[0].upper()
@@ -162,6 +184,8 @@ def replay(tape, client):
         if asked is None:
             continue
         got = client.run(db, resp, asked)
+        if approximate(db, argv, loose):
+            continue
         # SORT BY: equal weights, any order; ALPHA: to a real server strings end at a zero byte
         if wanted is None or asked is not argv or b'BY' in argv or (b'ALPHA' in argv and b'LIMIT' in argv):
             continue
@@ -211,4 +235,5 @@ def main():
     return 1 if failed else 0
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())
