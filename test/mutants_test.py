@@ -37,6 +37,9 @@ if mutant:
         if what == 'oracle' and kind not in off:
             print('some text\noracle: %%s\nreplay: weft-sim --seed %%d' %% (kind, seed))
             sys.exit(1)
+        if what == 'themed' and value('--theme') == kind and 'wire' not in off:
+            print('oracle: wire')
+            sys.exit(1)
         if what == 'twice' and not {'model', 'wire'} <= set(off):
             print('oracle: %%s' %% ('wire' if 'model' in off else 'model'))
             sys.exit(1)
@@ -147,6 +150,24 @@ class HuntTest(StandIn):
         self.assertEqual(report['survivors'], [])
         self.assertTrue(report['undecided'])
         self.assertIn('undecided', text)
+
+    def test_other_ways_for_those_that_live(self):
+        with open(self.path('kept'), 'w', encoding='utf-8') as f:
+            f.write('# seeds\n--seed 5    # of no theme\n--theme memory --seed 42 # found once\n')
+        names = ['oracle_ttl_1', 'themed_crowd_2', 'themed_memory_30', 'oracle_ttl_5', 'themed_none_1']
+        _, report, text, log = self.hunt(names, '--seeds', '2', '--then', '--theme crowd', '--then', '--theme memory',
+                                         '--then-seeds', '3', '--kept', self.path('kept'), '--ablate')
+        rows = {row['name']: row for row in report['mutants']}
+        self.assertEqual([(rows[name]['killer'], rows[name]['first_failing_seed'], rows[name]['words']) for name in names],
+                         [('ttl', 1, ''), ('wire', 2, '--theme crowd'), ('wire', 42, '--theme memory'), ('ttl', 5, ''),
+                          (None, None, '')])
+        self.assertEqual(report['survivors'], ['themed_none_1'])
+        self.assertIn('| wire | 10 | 42 --theme memory |', text)
+        self.assertFalse(any('--mutant oracle_ttl_1 ' in line and '--theme' in line for line in log))
+        survive = {row['without']: row['survive'] for row in report['ablation']}
+        self.assertEqual(survive, {'ttl': ['oracle_ttl_1', 'oracle_ttl_5'],
+                                   'wire': ['themed_crowd_2', 'themed_memory_30']})
+        self.assertIn('--mutant themed_memory_30 --seed 42 --no-oracle wire --theme memory', log)
 
     def test_minimum(self):
         names = ['oracle_wire_1', 'oracle_ttl_1', 'oracle_model_1', 'oracle_model_99']

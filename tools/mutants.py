@@ -2,7 +2,8 @@
 """Do the simulator's oracles see defects? Runs it once per mutant and seed until one fails; prints who killed what.
 
     tools/mutants.py [--only NAME,…] [--seeds 60] [--minutes M] [--jobs 2] [--timeout 60]
-                     [--without-oracle NAME]… [--without-faults GROUP]… [--ablate] [--list]
+                     [--ways] [--then "WORDS"]… [--then-seeds N] [--kept sim/seeds.txt]
+                     [--without-oracle NAME]… [--without-faults GROUP]… [--ablate] [--ablation-seeds N] [--list]
 
 The mutants are those of src/base/mutants.def, compiled into build/mutants/weft-sim (make MODE=mutants). A run is
 `weft-sim --mutant NAME --seed S`: status 0 says that every oracle held, 1 that one failed (its name is on the line
@@ -11,9 +12,13 @@ not end in time is a "hang", one that takes more than --memory is "memory". A se
 for nobody. Seeds go round: all mutants with the first one, those that live with the second, … so that --minutes cuts
 where it hurts least.
 
+Who lives then is given other words, one --then after the other, --then-seeds seeds each, and in the end the lines of
+--kept, each a seed with its words. --ways stands for all that: the themes and sim/seeds.txt.
+
 The report is a table in Markdown on stdout, and build/mutants.json. --without-oracle and --without-faults are handed
 on as --no-oracle and --no-faults. --ablate does that for every oracle that killed somebody (and every group of
---fault-groups): an oracle without which all its victims are still killed by others is redundant.
+--fault-groups), with the words that killed and --ablation-seeds seeds from that one on: an oracle without which all its
+victims are still killed by others is redundant.
 --min-killed 95 makes the exit status 1 when fewer per cent are killed. Tests: test/mutants_test.py.
 """
 import argparse
@@ -36,6 +41,10 @@ OUTPUT_MAX = 64 << 20  # bytes that one run may print
 TAIL_LINES = 6         # of a killing run's output that the JSON keeps
 ORACLE = re.compile(r'^oracle: *(\S+)', re.M)
 
+WAYS = ['--theme reshard', '--theme crowd', '--theme memory', '--theme litmus', '--theme calm',
+        '--theme reshard --workload node,connection,string,key,list', '--theme crowd --workload node,append,string,key,set',
+        '--theme reshard --only process', '--theme memory --only memory --only client']
+
 Outcome = collections.namedtuple('Outcome', 'killer seconds tail status')  # killer None: every oracle held
 
 
@@ -45,6 +54,7 @@ class Mutant:
     def __init__(self, name, area, defect, link):
         self.name, self.area, self.defect, self.link = name, area, defect, link
         self.killer = self.first_seed = None
+        self.words = ''     # that killed it, beyond those of every run
         self.seeds = 0      # tried, those left out that fail without a mutant
         self.seconds = 0.0
         self.tail = ''
@@ -53,6 +63,7 @@ class Mutant:
     def as_dict(self):
         return {'name': self.name, 'area': self.area, 'defect': self.defect, 'link': self.link, 'killer': self.killer,
                 'seeds_to_kill': self.seeds if self.killer else None, 'first_failing_seed': self.first_seed,
+                'words': self.words,
                 'seeds_tried': self.seeds, 'seconds': round(self.seconds, 2), 'decided': self.decided,
                 'tail': self.tail}
 
@@ -173,20 +184,23 @@ class Baseline:
 # ---- all runs ----
 
 class Hunt:
-    """Every mutant against the seeds first, first + 1, …; a few at a time."""
+    """Every mutant against the seeds first, first + 1, …; a few at a time. `words` are of this round."""
 
-    def __init__(self, options, mutants, extra):
-        self.options, self.mutants, self.extra = options, mutants, extra
+    def __init__(self, options, mutants, extra, words='', first=None, seeds=None):
+        self.options, self.mutants, self.extra, self.words = options, mutants, extra, words
+        self.first = options.first if first is None else first
+        self.end = self.first + (options.seeds if seeds is None else seeds)
         self.baseline = Baseline(self.run)
         self.lock = threading.Lock()
-        self.queue = collections.deque((mutant, options.first) for mutant in mutants)
+        self.queue = collections.deque((mutant, self.first) for mutant in mutants)
         self.active = 0
         self.until = time.monotonic() + options.minutes * 60 if options.minutes else float('inf')
         self.failure = None
 
     def run(self, mutant, seed):
         words = (['--mutant', mutant] if mutant else []) + ['--seed', str(seed)] + self.extra
-        return run_sim(self.options.sim, words + shlex.split(self.options.sim_args), self.options.timeout,
+        words += shlex.split(self.options.sim_args) + shlex.split(self.words)
+        return run_sim(self.options.sim, words, self.options.timeout,
                        self.options.memory << 20)
 
     def try_one(self, mutant, seed):
@@ -198,8 +212,9 @@ class Hunt:
         mutant.seeds += 1
         if outcome.killer:
             mutant.killer, mutant.first_seed, mutant.tail = outcome.killer, seed, outcome.tail
-            mutant.decided = True
-            note('%-28s killed by %-14s at seed %d (%.1f s)' % (mutant.name, mutant.killer, seed, outcome.seconds))
+            mutant.decided, mutant.words = True, self.words
+            note('%-28s killed by %-14s at seed %d (%.1f s) %s'
+                 % (mutant.name, mutant.killer, seed, outcome.seconds, self.words))
         return not outcome.killer
 
     def work(self):
@@ -224,7 +239,7 @@ class Hunt:
                 lives = False
             with self.lock:
                 self.active -= 1
-                if lives and seed + 1 < self.options.first + self.options.seeds:
+                if lives and seed + 1 < self.end:
                     self.queue.append((mutant, seed + 1))
                 elif lives:
                     mutant.decided = True
@@ -238,6 +253,35 @@ class Hunt:
             thread.join()
         if self.failure:
             raise self.failure
+
+
+def kept_seeds(path):
+    """(seed, its other words) of each line."""
+    found = []
+    with open(path, encoding='utf-8') as f:
+        for line in f:
+            words = shlex.split(line, comments=True)
+            if '--seed' in words:
+                at = words.index('--seed')
+                found.append((int(words[at + 1]), ' '.join(words[:at] + words[at + 2:])))
+    return found
+
+
+def other_ways(options, mutants, extra, until):
+    """Those that live, with other words. The seeds that fail without a mutant are returned with their words."""
+    failing = []
+    rounds = [(words, options.first, options.then_seeds) for words in options.then]
+    rounds += [(words, seed, 1) for seed, words in (kept_seeds(options.kept) if options.kept else [])]
+    for words, first, seeds in rounds:
+        alive = [m for m in mutants if not m.killer]
+        if not alive or time.monotonic() > until:
+            break
+        note('-- %s from seed %d: %d mutants' % (words or 'kept', first, len(alive)))
+        hunt = Hunt(options, alive, extra, words, first, seeds)
+        hunt.until = until
+        hunt.all()
+        failing += ['%d %s' % (seed, words) for seed in hunt.baseline.failing()]
+    return failing
 
 
 def note(line):
@@ -258,11 +302,11 @@ def markdown(mutants, failing, title):
     if failing:
         lines += ['Seeds that fail without a mutant, and so do not count: %s.' % ', '.join(map(str, failing)), '']
     lines += ['| mutant | area | defect | killed by | seeds to kill | first failing seed |',
-              '| --- | --- | --- | --- | ---: | ---: |']
+              '| --- | --- | --- | --- | ---: | :--- |']
     for m in mutants:
         defect = m.defect.replace('|', '\\|') + (' ([published](%s))' % m.link if m.link else '')
         if m.killer:
-            end = '%s | %d | %d' % (m.killer, m.seeds, m.first_seed)
+            end = '%s | %d | %s' % (m.killer, m.seeds, ('%d %s' % (m.first_seed, m.words)).strip())
         else:
             end = '%s | > %d | ' % ('**survives**' if m.decided else 'undecided', m.seeds)
         lines.append('| %s | %s | %s | %s |' % (m.name, m.area, defect, end))
@@ -297,7 +341,8 @@ def write_json(path, options, extra, mutants, failing, ablation):
 # ---- with one thing switched off ----
 
 def ablate(options, mutants, extra):
-    """Again without each oracle (its victims only: others do not need it), then without each group of faults."""
+    """Again without each oracle (its victims only: others do not need it), then without each group of faults. Each with
+    the words that killed it, from the seed that did on."""
     found = []
     oracles = sorted({m.killer for m in mutants if m.killer} - {'check', 'crash', 'hang', 'memory', 'oracle'})
     rounds = [('oracle', name, ['--no-oracle', name], [m for m in mutants if m.killer == name]) for name in oracles]
@@ -306,7 +351,8 @@ def ablate(options, mutants, extra):
     for kind, name, words, victims in rounds:
         again = [Mutant(m.name, m.area, m.defect, m.link) for m in victims]
         note('-- without %s %s: %d mutants' % (kind, name, len(again)))
-        Hunt(options, again, extra + words).all()
+        for m, victim in zip(again, victims):
+            Hunt(options, [m], extra + words, victim.words, victim.first_seed, options.ablation_seeds).all()
         found.append({'kind': kind, 'without': name, 'victims': len(again),
                       'survive': [m.name for m in again if not m.killer and m.decided],
                       'undecided': [m.name for m in again if not m.killer and not m.decided]})
@@ -340,6 +386,11 @@ def parse(words):
     parser.add_argument('--without-oracle', action='append', default=[], metavar='NAME')
     parser.add_argument('--without-faults', action='append', default=[], metavar='GROUP')
     parser.add_argument('--ablate', action='store_true', help='afterwards without each oracle in turn')
+    parser.add_argument('--ablation-seeds', type=int, default=8)
+    parser.add_argument('--then', action='append', default=[], metavar='WORDS', help='another way for those that live')
+    parser.add_argument('--then-seeds', type=int, default=0, help='seeds of each such way (default: as --seeds)')
+    parser.add_argument('--kept', default='', metavar='FILE', help='and the seeds of this file')
+    parser.add_argument('--ways', action='store_true', help='every theme, then the kept seeds')
     parser.add_argument('--fault-groups', default='', help='with --ablate: groups of faults, separated by commas')
     parser.add_argument('--min-killed', type=float, default=0, help='per cent; fewer make the status 1')
     parser.add_argument('--json', default=os.path.join(ROOT, 'build', 'mutants.json'))
@@ -347,6 +398,10 @@ def parse(words):
     options = parser.parse_args(words)
     options.fault_groups = [group for group in options.fault_groups.split(',') if group]
     options.sim = os.path.abspath(options.sim)
+    if options.ways:
+        options.then += WAYS
+        options.kept = options.kept or os.path.join(ROOT, 'sim', 'seeds.txt')
+    options.then_seeds = options.then_seeds or options.seeds
     return options
 
 
@@ -376,13 +431,15 @@ def main(words):
         note('seed %d fails without a mutant (%s):\n%s' % (options.first, outcome.killer, outcome.tail))
         if outcome.status != 1:
             sys.exit('the simulator cannot be used so')
+    until = hunt.until
     hunt.all()
+    failing = hunt.baseline.failing() + other_ways(options, mutants, extra, until)
     title = 'Mutants' + ''.join(' without %s' % name for name in options.without_oracle + options.without_faults)
-    print(markdown(mutants, hunt.baseline.failing(), title))
+    print(markdown(mutants, failing, title))
     ablation = ablate(options, mutants, extra) if options.ablate else []
     if options.ablate:
         print(ablation_markdown(ablation))
-    write_json(options.json, options, extra, mutants, hunt.baseline.failing(), ablation)
+    write_json(options.json, options, extra, mutants, failing, ablation)
     killed = sum(1 for m in mutants if m.killer)
     return 1 if killed * 100 < options.min_killed * len(mutants) else 0
 
