@@ -11,7 +11,7 @@
  * anything.
  *
  * It owns its io; it runs on one thread, but bridge_stop(), which any thread may call. Everything to the
- * outside goes through io and the host. Tests: test/maelstrom/run.py. */
+ * outside goes through io and the host. Tests: test/unit/maelstrom_bridge_test.c, test/maelstrom/run.py. */
 #ifndef WEFT_MAELSTROM_BRIDGE_H
 #define WEFT_MAELSTROM_BRIDGE_H
 

@@ -100,10 +100,7 @@ struct node *shard_node(const struct shard *shard)
 {
     return shard->node;
 }
-struct config *shard_config(struct shard *shard)
-{
-    return &shard->config;
-}
+
 int64_t shard_now_us(const struct shard *shard)
 {
     return shard->now_us;

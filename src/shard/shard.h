@@ -39,7 +39,6 @@ int shard_listen(struct shard *shard, char *error,
 /* ---- for handlers of routes "session" and "scatter" ---- */
 uint16_t shard_index(const struct shard *shard);
 struct node *shard_node(const struct shard *shard);
-struct config *shard_config(struct shard *shard);
 int64_t shard_now_us(const struct shard *shard); /* the turn's wall clock */
 struct slowlog *shard_slowlog(struct shard *shard);
 struct latency_series *shard_latency(struct shard *shard); /* LATENCY_EVENTS of them */
