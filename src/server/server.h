@@ -1,5 +1,6 @@
 /* server: what start-up does around the node: log lines, daemon, pid file, directory. Main thread only, but
- * server_log, which any actor may call (one append per line). */
+ * server_log, which any actor may call (one append per line). Tests: test/unit/server_test.c,
+ * test/blackbox/start_test.py. */
 #ifndef WEFT_SERVER_SERVER_H
 #define WEFT_SERVER_SERVER_H
 

@@ -1,13 +1,11 @@
 /* The process functions of io/world.h, and the choice of a backend. */
+#include "child.h"
 #include "io_suite.h"
 #include "io/uring.h"
 
 #include <fcntl.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -75,17 +73,6 @@ static void reserves_for_all_partitions(void **state)
 
 /* vm.overcommit_memory = 2 refuses the reservation; so does a limit of address space, but for memory files,
  * too. What can be tried here is the fallback itself: mmap refuses private mappings above a filter's size. */
-static void refuse(const struct sock_filter *filter, size_t count)
-{
-    struct sock_fprog program = {(unsigned short)count, (struct sock_filter *)(uintptr_t)filter};
-    CHECK(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
-    CHECK(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
-}
-
-#define LOAD(offset)                  BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (offset))
-#define ALLOW_UNLESS_EQUAL(value, to) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (value), 0, (to))
-#define RETURN(action)                BPF_STMT(BPF_RET | BPF_K, (action))
-
 static bool reserve_through_a_file(void)
 {
     const struct sock_filter filter[] = {
@@ -96,7 +83,7 @@ static bool reserve_through_a_file(void)
         RETURN(SECCOMP_RET_ERRNO | ENOMEM),
         RETURN(SECCOMP_RET_ALLOW),
     };
-    refuse(filter, ARRAY_LEN(filter));
+    child_filter(filter, ARRAY_LEN(filter));
     uint8_t *p = io_memory_reserve(8 * GIB);
     if (p == NULL) return false;
     memset(p + GIB, 7, 1 << 20);
@@ -112,15 +99,6 @@ static bool reserve_through_a_file(void)
     return good;
 }
 
-static void expect_in_child(bool (*run)(void))
-{
-    pid_t child = fork();
-    if (child == 0) _exit(run() ? 0 : 1);
-    int status = 0;
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_int_equal(status, 0);
-}
-
 static void falls_back_to_memory_files(void **state)
 {
     expect_in_child(reserve_through_a_file);
@@ -128,13 +106,7 @@ static void falls_back_to_memory_files(void **state)
 
 static bool choose_without(int error)
 {
-    const struct sock_filter filter[] = {
-        LOAD(offsetof(struct seccomp_data, nr)),
-        ALLOW_UNLESS_EQUAL(SYS_io_uring_setup, 1),
-        RETURN(SECCOMP_RET_ERRNO | (uint32_t)error),
-        RETURN(SECCOMP_RET_ALLOW),
-    };
-    refuse(filter, ARRAY_LEN(filter));
+    child_refuse(SYS_io_uring_setup, error);
     int got = 0;
     struct io_world *world = io_world_create(IO_BACKEND_URING, &got);
     if (world != NULL || got != -error) return false;
@@ -160,13 +132,7 @@ static bool choose_without_the_call(void)
 /* The ring can be made, but the call is then refused: some container runtimes allow just that. */
 static bool choose_without_call(unsigned call)
 {
-    const struct sock_filter filter[] = {
-        LOAD(offsetof(struct seccomp_data, nr)),
-        ALLOW_UNLESS_EQUAL(call, 1),
-        RETURN(SECCOMP_RET_ERRNO | EPERM),
-        RETURN(SECCOMP_RET_ALLOW),
-    };
-    refuse(filter, ARRAY_LEN(filter));
+    child_refuse((int)call, EPERM);
     int error = 0;
     struct io_world *world = io_world_create(IO_BACKEND_AUTO, &error);
     bool good = world != NULL && strcmp(io_world_backend_name(world), "epoll") == 0;
@@ -203,13 +169,7 @@ static void auto_takes_epoll_when_io_uring_is_refused(void **state)
 /* Also where the kernel has no epoll_pwait2: the deadline is then kept to the millisecond. */
 static bool wait_without_pwait2(void)
 {
-    const struct sock_filter filter[] = {
-        LOAD(offsetof(struct seccomp_data, nr)),
-        ALLOW_UNLESS_EQUAL(SYS_epoll_pwait2, 1),
-        RETURN(SECCOMP_RET_ERRNO | ENOSYS),
-        RETURN(SECCOMP_RET_ALLOW),
-    };
-    refuse(filter, ARRAY_LEN(filter));
+    child_refuse(SYS_epoll_pwait2, ENOSYS);
     int error = 0;
     struct io_completion out[4];
     struct io_world *world = io_world_create(IO_BACKEND_EPOLL, &error);
@@ -240,7 +200,7 @@ static bool daemonize(void)
         if (n > 0) open_to_null = strncmp(line, "/dev/null", 9) == 0;
         n = snprintf(line, sizeof(line), "%lld %d %d", (long long)io_process_id(), getsid(0) == getpid(),
                      open_to_null);
-        _exit(write(report[1], line, (size_t)n) == n ? 0 : 1);
+        child_exit(write(report[1], line, (size_t)n) == n ? 0 : 1);
     }
     int status = 1, leads = 0, null = 0;
     long long id = 0;

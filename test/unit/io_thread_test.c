@@ -1,5 +1,6 @@
 /* What more than one thread sees: wake-ups, deadlines, sockets handed from actor to actor, signals. Real
  * backends; made for the thread sanitizer as much as for the assertions. */
+#include "child.h"
 #include "io_suite.h"
 
 #include <pthread.h>
@@ -208,7 +209,7 @@ static void signals_stop_the_wait(void **state)
         io_wait(s->ios[0], INT64_MAX, out, 4);
         good = good && io_signals_stop_requested();
         suite_destroy(s);
-        _exit(good ? 0 : 1);
+        child_exit(good ? 0 : 1);
     }
     int status = 0;
     assert_int_equal(waitpid(child, &status, 0), child);
@@ -227,10 +228,10 @@ static void a_signal_ends_the_sleep(void **state)
         struct io_completion out[4];
         io_signals_catch(s->ios[0]);
         io_wait(s->ios[0], 0, out, 4);
-        if (write(ready[1], "r", 1) != 1) _exit(2);
+        if (write(ready[1], "r", 1) != 1) child_exit(2);
         while (!io_signals_stop_requested()) io_wait(s->ios[0], INT64_MAX, out, 4);
         suite_destroy(s);
-        _exit(0);
+        child_exit(0);
     }
     assert_int_equal(read(ready[0], &byte, 1), 1);
     usleep(20000);

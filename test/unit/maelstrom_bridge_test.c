@@ -225,8 +225,8 @@ static void requests_of_a_source_run_one_by_one(void **state)
     node_says(rig, 0, "$1\r\n2\r\n");
     answered(rig, "{\"src\":\"n1\",\"dest\":\"c1\",\"body\":{\"type\":\"read_ok\",\"value\":2,\"in_reply_"
                   "to\":2,\"msg_id\":3}}\n"
-                  "{\"src\":\"n1\",\"dest\":\"c1\",\"body\":{\"type\":\"error\",\"code\":10,\"text\":\"no "
-                  "requests of type "
+                  "{\"src\":\"n1\",\"dest\":\"c1\",\"body\":{\"type\":\"error\",\"code\":10,\"text\":\""
+                  "weft does not know requests of type "
                   "frob\",\"in_reply_to\":3,\"msg_id\":4}}\n");
     /* Stages: the second one begins when all replies of the first have come. */
     request(rig, "c1", "{\"type\":\"cas\",\"key\":1,\"from\":2,\"to\":3,\"msg_id\":4}");
