@@ -202,24 +202,31 @@ static bool is_node_name(struct slice value)
     return true;
 }
 
-/* "{title} {unixsocket}": only these names, braces balanced. */
+/* "{title} {unixsocket}": only these names between braces; "{{" is a brace, and so is a "}" that ends
+ * nothing. More than blanks must be left when there is no title. */
 static bool is_title_template(struct slice value)
 {
     static const char *const names[] = {"title",    "listen-addr", "server-mode", "port",
                                         "tls-port", "unixsocket",  "config-file"};
+    bool shows = false;
     for (size_t i = 0; i < value.len; i++) {
-        if (value.ptr[i] == '}') return false;
-        if (value.ptr[i] != '{') continue;
+        if (value.ptr[i] != '{' || (i + 1 < value.len && value.ptr[i + 1] == '{')) {
+            shows |= value.ptr[i] != ' ';
+            i += value.ptr[i] == '{';
+            continue;
+        }
         const char *begin = value.ptr + i + 1;
         const char *close = memchr(begin, '}', value.len - i - 1);
         if (!close) return false;
-        bool known = false;
-        for (size_t n = 0; n < ARRAY_LEN(names); n++)
-            known |= slice_equal((struct slice){begin, (size_t)(close - begin)}, config_slice(names[n]));
-        if (!known) return false;
+        size_t known = 0;
+        while (known < ARRAY_LEN(names) &&
+               !slice_equal((struct slice){begin, (size_t)(close - begin)}, config_slice(names[known])))
+            known++;
+        if (known == ARRAY_LEN(names)) return false;
+        shows |= known > 0;
         i = (size_t)(close - value.ptr);
     }
-    return true;
+    return shows;
 }
 
 static bool check_string(const struct config_row *row, struct slice value, char *reason)
