@@ -161,7 +161,7 @@ int hunt_one(const struct hunt_options *hunt)
     char hash[24];
     snprintf(hash, sizeof hash, "%016" PRIx64, result.hash);
     if (options.trace)
-        trace_close(options.trace, result.virtual_us, hash, failed,
+        trace_close(options.trace, result.end_us, hash, failed,
                     failed ? result.finding.complaint : "every oracle held");
     if (!hunt->quiet) {
         print_counts(&result);

@@ -45,7 +45,7 @@ static bool counts_are_fresh(const struct plan *plan)
 
 void limits_begin(struct process *process)
 {
-    process->limits = (struct limits){.maxclients = MAXCLIENTS_DEFAULT};
+    process->limits = (struct limits){.maxclients = MAXCLIENTS_DEFAULT, .began_us = run_now_us(process->run)};
     for (int i = 0; i < LIMITS; i++) process->limits.least[i] = INT64_MAX;
 }
 
@@ -188,6 +188,7 @@ void limits_refused(struct run *run, struct link *link)
     struct trace_place place = {.client = link->client, .node = process->index, .shard = -1};
     link->refused = true;
     if (link->life != process->life || !process->up) return;
+    if (link->last_heard_us < process->limits.began_us) return; /* it came to the process before this one */
     process->limits.next_look_us = 0;
     limits_look(process); /* somebody, or CONFIG SET, may just have come, to this shard or that */
     if (!is_recent(process, LIMIT_CLIENTS)) {

@@ -33,6 +33,7 @@ struct limit_session {
 };
 
 struct limits {
+    int64_t began_us; /* the process started */
     int64_t next_look_us;
     int64_t seen_us[LIMITS];  /* when some shard last had it; 0: never */
     int64_t since_us[LIMITS]; /* since when all have it without a break; 0: not */

@@ -135,7 +135,8 @@ static void trace_what_held(struct run *run)
 
 static void finish(struct run *run)
 {
-    run->result.virtual_us = run_now_us(run) - run->start_us;
+    run->result.end_us = run_now_us(run) - run->start_us;
+    if (!run->result.virtual_us) run->result.virtual_us = run->result.end_us;
     if (!run->result.finding.found) trace_what_held(run);
     for (int i = 0; i < IO_SIM_FAULT_COUNT; i++)
         run->result.world_fired[i] = io_sim_fault_fired(run->world, (enum io_sim_fault)i);
@@ -303,6 +304,7 @@ static void tell_all(struct run *run, const char *line)
 static void heal(struct run *run)
 {
     run->healing = true;
+    run->result.virtual_us = run_now_us(run) - run->start_us;
     TRACE(run->trace, note, run_now_us(run) - run->start_us, -1, -1, -1, "healing begins");
     process_faults_end(run);
     /* A connection that a fault has broken without telling is given up by its client. */

@@ -299,7 +299,8 @@ struct run_options {
 
 struct run_result {
     uint64_t hash, steps, turns;
-    int64_t virtual_us; /* without the healing at the end */
+    int64_t virtual_us; /* of work under faults: what comes after does not count */
+    int64_t end_us;     /* with healing, audit and stop */
     uint64_t commands;  /* answered with anything but an error of refusal */
     uint64_t errors;
     uint64_t process_fired[PROCESS_FAULTS], world_fired[IO_SIM_FAULT_COUNT];

@@ -79,6 +79,7 @@ struct session_multi {
     bool dirty;         /* a command was refused while queueing: EXECABORT */
     bool running;       /* EXEC has begun; it may wait for other shards */
     uint32_t next;      /* while EXEC runs: the next to run */
+    int64_t now_ms;     /* ... and its time */
     size_t reply_start; /* where its reply begins */
     struct reply aside; /* while EXEC waits: what it has answered so far */
 };

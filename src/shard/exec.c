@@ -2,7 +2,8 @@
  * (INFO, CONFIG SET) suspends the *session*, not the handler: the partitions stay held, so the transaction
  * stays isolated, and the run goes on at the same command when the answers are there. Meanwhile what it has
  * answered so far stands aside: nothing gets between the parts of one reply, and CLIENT REPLY SKIP can drop
- * it whole. A client that goes in between changes nothing: EXEC runs to its end (exec_finish). */
+ * it whole. The transaction's time stands still. A client that goes in between changes nothing: EXEC runs to
+ * its end (exec_finish). */
 #include "shard/internal.h"
 
 #include "base/mark.h"
@@ -72,6 +73,14 @@ static void take_back(struct session *session, struct reply *reply)
     reply_init(&multi->aside, 2);
 }
 
+/* A transaction has one time, however long its commands have to ask: else what it watches could die in it. */
+static int64_t set_time(struct shard *shard, int64_t now_ms)
+{
+    int64_t before_ms = shard->env.now_ms;
+    if (!MUTANT(exec_time_goes_on)) shard->env.now_ms = shard->ctx.now_ms = now_ms;
+    return before_ms;
+}
+
 bool exec_run(struct shard *shard, struct session *session, const struct slice *argv)
 {
     struct session_multi *multi = &session->multi;
@@ -93,7 +102,9 @@ bool exec_run(struct shard *shard, struct session *session, const struct slice *
         }
         reply_array(reply, multi->count);
         multi->running = true;
+        multi->now_ms = shard->env.now_ms;
     }
+    int64_t turn_ms = set_time(shard, multi->now_ms);
     bool is_unit = shard->env.record_unit_end != NULL;
     if (is_unit) mutate_unit_begin(&shard->env);
     for (; multi->next < multi->count; multi->next++) {
@@ -107,6 +118,7 @@ bool exec_run(struct shard *shard, struct session *session, const struct slice *
                 session->block = SESSION_WAITS_SCATTER;
                 if (!MUTANT(exec_answers_in_parts)) set_aside(session, reply);
                 if (is_unit) mutate_unit_end(&shard->env); /* others run meanwhile: record.h */
+                set_time(shard, turn_ms);
                 return false;
             }
         }
@@ -117,6 +129,7 @@ bool exec_run(struct shard *shard, struct session *session, const struct slice *
     }
     if (is_unit) mutate_unit_end(&shard->env);
     tell(shard, session, reply, argv);
+    set_time(shard, turn_ms);
     if (silent) reply_truncate(reply, multi->reply_start);
     session->flags &= ~(uint32_t)SESSION_REPLY_SKIP;
     count_exec(shard, session, argv);

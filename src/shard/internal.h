@@ -184,10 +184,11 @@ struct shard {
     int64_t leased_bytes; /* reported to the budget */
     uint64_t evict_cursor;
     uint32_t free_cursor;
-    bool told_freeing;  /* counts in budget.freeing */
-    bool told_spent;    /* does not count in budget.evicting: has nothing to evict */
-    bool evicts_more;   /* did not finish in this turn */
-    bool memory_parked; /* a batch waits for other shards' evictions */
+    bool told_freeing;               /* counts in budget.freeing */
+    bool told_spent;                 /* does not count in budget.evicting: has nothing to evict */
+    enum config_policy spent_policy; /* ... by this policy */
+    bool evicts_more;                /* did not finish in this turn */
+    bool memory_parked;              /* a batch waits for other shards' evictions */
     uint32_t decay_cursor;
     bool others_woken;
     /* periodic work */

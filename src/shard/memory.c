@@ -122,9 +122,11 @@ void memory_leave(struct shard *shard)
     tell_freeing(shard);
 }
 
-/* One key out of the partition under the cursor or the next that has one. */
+/* One key out of the partition under the cursor or the next that has one. A fruitless look at all of them is
+ * not repeated until there can be something: refused writes would pay for it each time. */
 static bool evict_one(struct shard *shard)
 {
+    if (shard->told_spent && shard->spent_policy == shard->config.maxmemory_policy) return false;
     bool all_home = true;
     for (int i = 0; i < PARTITION_COUNT; i++) {
         uint16_t p = (uint16_t)(shard->evict_cursor++ % PARTITION_COUNT);
@@ -134,12 +136,13 @@ static bool evict_one(struct shard *shard)
         }
         struct partition *partition = shard->node->partitions[p];
         if (!partition_evict(partition)) continue;
-        tell_spent(shard, false); /* the policy may be another one now */
+        tell_spent(shard, false);
         MARK("memory.evicted");
         memory_changed(shard, partition);
         return true;
     }
     if (all_home && !MUTANT(spent_untold)) tell_spent(shard, true);
+    shard->spent_policy = shard->config.maxmemory_policy;
     return false;
 }
 
