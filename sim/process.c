@@ -84,6 +84,13 @@ static void check_config_set(struct process *process, const struct session *sess
     }
 }
 
+/* A hundredth above the limit it is room, too (memory.c). */
+static void note_room(struct process *process)
+{
+    int64_t limit = process->memory_limit;
+    if (atomic_load(&process->node->budget.used_bytes) <= limit + limit / 100) process->room_tick = ++process->run->tick;
+}
+
 static void host_executed(void *context, const struct shard *shard, const struct session *session,
                           const struct command_context *ctx, size_t reply_start)
 {
@@ -116,6 +123,7 @@ static void host_executed(void *context, const struct shard *shard, const struct
                                                .used_bytes = atomic_load(&process->node->budget.used_bytes),
                                                .now_ms = ctx->now_ms,
                                                .reply = reply});
+    if (process->memory_faults) note_room(process); /* what clients hold may come and go within a turn */
     if (ctx->command->handler == cmd_config_set && session->scatter) check_config_set(process, session, ctx);
 }
 
@@ -188,8 +196,7 @@ void process_look_at_memory(struct process *process)
     int64_t limit = process_memory_limit(process);
     if (limit != process->memory_limit) process->limit_tick = ++process->run->tick;
     process->memory_limit = limit;
-    /* A hundredth above it is room, too (memory.c). */
-    if (atomic_load(&process->node->budget.used_bytes) <= limit + limit / 100) process->room_tick = ++process->run->tick;
+    note_room(process);
 }
 
 /* Commands are judged by what they answer; records tell what goes without one. */
