@@ -183,7 +183,7 @@ void check_overdue(struct process *process)
     model_most_overdue(process->model, now_ms, &most);
     if (!most.found) return;
     int64_t since_ms = most.deadline_ms > process->quiet_since_ms ? most.deadline_ms : process->quiet_since_ms;
-    if (now_ms - since_ms <= LATE_MS) return;
+    if (now_ms - since_ms <= LATE_MS + process->run->plan.look_cost_us) return; /* a slice is a few looks */
     struct trace_place place = {.client = -1, .node = process->index, .shard = -1, .db = most.db, .key = most.key};
     value_print_bytes(most.key, 60, key, sizeof key);
     if (most.is_field) value_print_bytes(most.field, 60, field, sizeof field);

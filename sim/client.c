@@ -140,10 +140,22 @@ static bool send_unit(struct client *client)
     return true;
 }
 
+/* Stories, transactions and floods make more commands than the plan asks for: by how much all are ahead of it. */
+static int64_t ahead_us(const struct run *run)
+{
+    const struct plan *plan = &run->plan;
+    int64_t done = (int64_t)(run->result.commands + run->result.errors);
+    int64_t since = run_now_us(run) - run->start_us;
+    if (since > plan->duration_us / 2 + plan->night_us) since -= plan->night_us;
+    int64_t ahead = done * (plan->duration_us / 100) / (plan->commands * 11 / 1000 + 1) - since;
+    return ahead < 0 ? 0 : ahead < plan->duration_us / 4 ? ahead : plan->duration_us / 4;
+}
+
 static void think(struct client *client)
 {
     const struct plan *plan = &client->run->plan;
-    int64_t at = now_us(client) + (int64_t)prng_below(&client->prng, (uint64_t)(2 * plan->think_us) + 1);
+    int64_t most = 2 * (plan->think_us + ahead_us(client->run));
+    int64_t at = now_us(client) + (int64_t)prng_below(&client->prng, (uint64_t)most + 1);
     if (plan->rally_us) at = run_rally_us(client->run, at - plan->think_us / 2, &client->prng);
     client->act_at_us = at;
 }

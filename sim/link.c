@@ -296,19 +296,6 @@ static bool watched_changed(const struct link *link, const struct op *op, int64_
     return false;
 }
 
-/* Had one changed when EXEC looked? That is just before its first command ran, or, if that had to wait, some time
- * after EXEC was sent: what has died since does not matter. */
-static bool changed_before_exec(const struct link *link, const struct op *first, const struct execution *x)
-{
-    int64_t at_ms = x->now_ms;
-    if (x->asks_all) {
-        size_t exec = first->index;
-        while (exec + 1 < link->count && link->ops[exec]->kind == OP_QUEUED) exec++;
-        at_ms -= (run_now_us(link->process->run) - link->ops[exec]->sent_us) / 1000 + 1;
-    }
-    return watched_changed(link, first, at_ms, true);
-}
-
 /* EXEC has run or was refused: its reply and the queued commands' must fit together. */
 static void judge_exec(struct run *run, struct link *link, struct op *exec, const struct value *reply,
                        int64_t now_ms)
@@ -468,9 +455,8 @@ void link_executed(struct process *process, const struct execution *x)
     if (op->kind == OP_EXEC) {
         judge_exec(run, link, op, parsed.value, x->now_ms);
     } else {
-        if (x->in_multi && link->watch_count &&
-            (link->transaction < 2 || link->ops[link->transaction - 2]->kind != OP_QUEUED) &&
-            changed_before_exec(link, op, x))
+        if (x->in_multi && link->watch_count && watched_changed(link, op, x->now_ms, true) &&
+            (link->transaction < 2 || link->ops[link->transaction - 2]->kind != OP_QUEUED))
             complain(run, ORACLE_TRANSACTIONS, link, op, "EXEC ran although a watched key has changed");
         judge_reply(run, link, op, x, parsed.value);
         judge_memory(run, link, op, x, parsed.value);

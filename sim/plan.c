@@ -149,6 +149,8 @@ static void draw_faults(struct plan *plan, const struct plan_options *options)
         !plan->process_rate[FAULT_MEMORY_EDGE])
         plan->process_rate[FAULT_MEMORY_EDGE] = 1 + (uint32_t)prng_below(&prng, 40);
     plan->workload.far_deadlines = goes_back(plan);
+    int most = IO_SIM_NODES_MAX / plan->nodes - 2; /* a client is a node of the network; each server has an operator */
+    if (plan->clients > most) plan->clients = most;
     /* Which of two equal commands was refused cannot be told when they may run in any order. */
     if (plan->relaxed) plan->process_rate[FAULT_ALLOCATION] = plan->process_rate[FAULT_MEMORY_EDGE] = 0;
 }
@@ -384,6 +386,8 @@ static void draw_theme(struct plan *plan, const struct plan_options *options)
 static void reconcile(struct plan *plan)
 {
     plan->workload.far_deadlines = goes_back(plan);
+    int most = IO_SIM_NODES_MAX / plan->nodes - 2; /* a client is a node of the network; each server has an operator */
+    if (plan->clients > most) plan->clients = most;
     /* Which of two equal commands was refused cannot be told when they may run in any order. */
     if (plan->relaxed) plan->process_rate[FAULT_ALLOCATION] = plan->process_rate[FAULT_MEMORY_EDGE] = 0;
     plan->demands_room = strncmp(plan->policy_name, "allkeys", 7) == 0 &&

@@ -115,7 +115,6 @@ static void host_executed(void *context, const struct shard *shard, const struct
                                                .in_multi = ctx->in_multi,
                                                .of_session = ctx->command->route == COMMAND_ROUTE_SESSION &&
                                                              ctx->command->handler != cmd_exec,
-                                               .asks_all = ctx->command->route == COMMAND_ROUTE_SCATTER,
                                                .is_write = ctx->command->handler == cmd_exec ||
                                                            ctx->command->flags &
                                                                (COMMAND_WRITE | COMMAND_MAY_REPLICATE),

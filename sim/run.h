@@ -205,7 +205,6 @@ struct execution {
     int argc, db, resp, shard;
     bool in_multi;
     bool of_session; /* touches no keys */
-    bool asks_all;   /* waited for other shards before it ran */
     bool is_write, takes_memory;
     int64_t used_bytes; /* of the node, after it */
     int64_t now_ms;

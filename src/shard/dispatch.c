@@ -110,7 +110,7 @@ void dispatch_call(struct shard *shard, const struct session *session, struct co
         meter_call_alone(shard, ctx);
     }
     if (UNLIKELY(shard->config.maxmemory_bytes != 0) && command->flags & COMMAND_WRITE)
-        memory_written(shard, ctx->partition);
+        memory_command_wrote(shard, ctx);
     if (UNLIKELY(is_unit)) mutate_unit_end(&shard->env);
     if (UNLIKELY(ctx->reply->errors != errors)) {
         stats->failed++;

@@ -130,7 +130,7 @@ struct shard {
     uint64_t partition_bytes[PARTITION_COUNT];
     struct keys_when_lent {
         uint32_t keys, expires, timed_hashes;
-    } (*keys_when_lent)[PARTITION_COUNT]; /* [db][partition] */
+    } * keys_when_lent; /* [partition * databases + db] */
     /* messages */
     struct batch *outgoing[SHARDS_MAX]; /* being filled */
     uint16_t credits[SHARDS_MAX];       /* requests that may still be sent there */
@@ -184,11 +184,12 @@ struct shard {
     int64_t leased_bytes; /* reported to the budget */
     uint64_t evict_cursor;
     uint32_t free_cursor;
-    bool told_freeing;               /* counts in budget.freeing */
-    bool told_spent;                 /* does not count in budget.evicting: has nothing to evict */
-    enum config_policy spent_policy; /* ... by this policy */
-    bool evicts_more;                /* did not finish in this turn */
-    bool memory_parked;              /* a batch waits for other shards' evictions */
+    bool told_freeing;   /* counts in budget.freeing */
+    bool evicts_nothing; /* the last look for something to evict found nothing that is here, */
+    enum config_policy evicts_nothing_by; /* by this policy, and nothing was written since */
+    bool told_spent;                      /* nor was a partition lent: does not count in budget.evicting */
+    bool evicts_more;                     /* did not finish in this turn */
+    bool memory_parked;                   /* a batch waits for other shards' evictions */
     uint32_t decay_cursor;
     bool others_woken;
     /* periodic work */
@@ -376,13 +377,15 @@ enum memory_room {
     MEMORY_FULL,       /* writes have to be refused */
 };
 enum memory_room memory_make_room(struct shard *shard);
-/* memory_changed, after a write command. */
 /* This actor has nothing left that could be evicted or freed: nobody waits for it. */
 void memory_leave(struct shard *shard);
+/* memory_changed, after a write. */
 void memory_written(struct shard *shard, const struct partition *partition);
+/* ... of this command: what it names that is here. Who lent the rest counts it when it comes back. */
+void memory_command_wrote(struct shard *shard, const struct command_context *ctx);
 void memory_turn(struct shard *shard); /* once per turn: this shard's share of an eviction */
-void memory_expire(struct shard *shard, int64_t deadline_us);
-void memory_free(struct shard *shard, int64_t slice_us); /* once per turn: large values without keys */
+void memory_expire(struct shard *shard, int64_t slice_us); /* what is due; some in every turn */
+void memory_free(struct shard *shard, int64_t slice_us);   /* once per turn: large values without keys */
 
 /* ---- listen.c ---- */
 bool listen_is_unix(const struct shard *shard, const void *accept_user);

@@ -163,11 +163,11 @@ void lend_returned(struct shard *shard, struct bitmap256 partitions)
         shard->state[p] = PARTITION_HOME;
         partition_hold(shard->node->partitions[p], &shard->env);
         if (shard->node->partitions[p]->pending) shard->env.pending = true;
+        if (shard->config.maxmemory_bytes) memory_written(shard, shard->node->partitions[p]); /* perhaps */
         if (MUTANT(lent_deadline_forgotten)) continue;
         shard->expiry_ms[p] = partition_next_expiry_ms(shard->node->partitions[p]);
         if (shard->expiry_ms[p] < shard->env.next_expiry_ms) shard->env.next_expiry_ms = shard->expiry_ms[p];
     }
-    if (shard->config.maxmemory_bytes) memory_written(shard, NULL); /* the borrower, perhaps */
     /* What queued for them runs before they are lent again. */
     shard->returned = true;
 }

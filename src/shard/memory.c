@@ -20,6 +20,7 @@
 #define FREE_WORK   64    /* allocations that are freed in place of evicting a key */
 #define FREE_LOOK   512   /* ... between two looks at the clock */
 #define FREE_TURN   16384 /* ... in a turn at most, however little time they seem to take */
+#define EXPIRE_STEPS 128 /* of a wheel, between two looks at the clock */
 #define DECAY_TICKS 10    /* cron ticks in which every slab gets its slab_decay */
 
 static uint64_t sum_partitions(struct shard *shard)
@@ -59,10 +60,12 @@ void memory_note_lent(struct shard *shard, uint16_t partition)
 {
     struct partition *p = shard->node->partitions[partition];
     shard->partition_bytes[partition] = partition_memory(p);
+    struct keys_when_lent *lent = shard->keys_when_lent + partition * p->databases;
     for (uint16_t db = 0; db < p->databases; db++) {
-        shard->keys_when_lent[db][partition].keys = (uint32_t)partition_keys(p, (uint8_t)db);
-        shard->keys_when_lent[db][partition].expires = (uint32_t)partition_expires(p, (uint8_t)db);
-        shard->keys_when_lent[db][partition].timed_hashes = (uint32_t)partition_timed_hashes(p, (uint8_t)db);
+        const struct keyspace *keyspace = partition_keyspace_at(p, p->keyspace_of_db[db]);
+        lent[db].keys = (uint32_t)table_count(&keyspace->table);
+        lent[db].expires = keyspace->expires;
+        lent[db].timed_hashes = keyspace->timed_hashes;
     }
 }
 
@@ -108,11 +111,33 @@ void memory_free(struct shard *shard, int64_t slice_us)
     tell_freeing(shard);
 }
 
+/* Once nothing has been found, nothing is looked for until something can be there: refused writes would pay
+ * for each look, and shards would wake each other as long as one is busy. */
+static bool evicts_nothing(const struct shard *shard)
+{
+    return shard->evicts_nothing && shard->evicts_nothing_by == shard->config.maxmemory_policy;
+}
+
+static void note_evicts_nothing(struct shard *shard, bool nothing)
+{
+    shard->evicts_nothing_by = shard->config.maxmemory_policy;
+    if (shard->evicts_nothing == nothing) return;
+    shard->evicts_nothing = nothing;
+    atomic_store_explicit(&shard->node->budget.evicts_nothing[shard->index], nothing, memory_order_relaxed);
+}
+
 static void tell_spent(struct shard *shard, bool spent)
 {
     if (shard->told_spent == spent) return;
     shard->told_spent = spent;
     atomic_fetch_add(&shard->node->budget.evicting, spent ? -1 : 1);
+}
+
+/* It may have made, marked or brought back a key that can be evicted. */
+static void may_evict(struct shard *shard)
+{
+    note_evicts_nothing(shard, false);
+    tell_spent(shard, false);
 }
 
 void memory_leave(struct shard *shard)
@@ -122,11 +147,10 @@ void memory_leave(struct shard *shard)
     tell_freeing(shard);
 }
 
-/* One key out of the partition under the cursor or the next that has one. A fruitless look at all of them is
- * not repeated until there can be something: refused writes would pay for it each time. */
+/* One key out of the partition under the cursor or the next that has one. */
 static bool evict_one(struct shard *shard)
 {
-    if (shard->told_spent && shard->spent_policy == shard->config.maxmemory_policy) return false;
+    if (evicts_nothing(shard)) return false;
     bool all_home = true;
     for (int i = 0; i < PARTITION_COUNT; i++) {
         uint16_t p = (uint16_t)(shard->evict_cursor++ % PARTITION_COUNT);
@@ -136,13 +160,13 @@ static bool evict_one(struct shard *shard)
         }
         struct partition *partition = shard->node->partitions[p];
         if (!partition_evict(partition)) continue;
-        tell_spent(shard, false);
+        may_evict(shard);
         MARK("memory.evicted");
         memory_changed(shard, partition);
         return true;
     }
+    note_evicts_nothing(shard, true);
     if (all_home && !MUTANT(spent_untold)) tell_spent(shard, true);
-    shard->spent_policy = shard->config.maxmemory_policy;
     return false;
 }
 
@@ -161,14 +185,17 @@ void memory_changed(struct shard *shard, const struct partition *partition)
     atomic_fetch_add_explicit(&shard->node->budget.used_bytes, change, memory_order_relaxed);
 }
 
-/* They see the excess in their own turns; once per turn of ours is enough. */
+/* Those that may have something to evict see the excess in their own turns; once per turn of ours is enough.
+ */
 static void wake_others(struct shard *shard)
 {
     if (shard->others_woken) return;
     MARK("memory.others_woken");
     shard->others_woken = true;
     for (uint16_t i = 0; i < shard->actors; i++)
-        if (i != shard->index) io_wake(shard->node->shards[i]->io);
+        if (i != shard->index &&
+            !atomic_load_explicit(&shard->node->budget.evicts_nothing[i], memory_order_relaxed))
+            io_wake(shard->node->shards[i]->io);
 }
 
 /* Of all shards: is something evicted or freed still? */
@@ -184,7 +211,6 @@ enum memory_room memory_make_room(struct shard *shard)
     if (excess(shard) <= 0) return MEMORY_ROOM;
     bool evicts = shard->config.maxmemory_policy != CONFIG_POLICY_NOEVICTION;
     shard->stats.evict_cycles += evicts;
-    bool was_spent = shard->told_spent;
     int64_t start_us = io_monotonic_us(shard->io);
     for (int i = 0; i < EVICT_TRIES && excess(shard) > 0; i++)
         if (!free_some(shard, FREE_WORK) && !(evicts && evict_one(shard))) break;
@@ -195,9 +221,7 @@ enum memory_room memory_make_room(struct shard *shard)
     int64_t took_us = io_monotonic_us(shard->io) - start_us;
     shard->stats.evict_us += (uint64_t)took_us;
     meter_spike(shard, LATENCY_EVICTION_CYCLE, took_us);
-    /* Who has something to evict or to free goes on by itself once it knows; those that have nothing would
-     * only wake each other, until a slow one is done. */
-    if (more && evicts && !was_spent) wake_others(shard);
+    if (more && evicts) wake_others(shard); /* who has something to free goes on by itself */
     if (left <= (int64_t)(shard->config.maxmemory_bytes / SLACK_PART)) return MEMORY_ROOM;
     return more && !MUTANT(memory_refuses_at_once) ? MEMORY_ROOM_LATER : MEMORY_FULL;
 }
@@ -205,45 +229,58 @@ enum memory_room memory_make_room(struct shard *shard)
 void memory_written(struct shard *shard, const struct partition *partition)
 {
     memory_changed(shard, partition);
-    tell_spent(shard, false); /* it may have made or marked a key that can be evicted */
+    may_evict(shard);
+}
+
+void memory_command_wrote(struct shard *shard, const struct command_context *ctx)
+{
+    struct bitmap256 named = {0};
+    if (!ctx->partition) dispatch_partitions(shard, ctx->command, ctx->argv, ctx->argc, &named);
+    for (int p = bitmap_next(&named, 0); p >= 0; p = bitmap_next(&named, (unsigned)p + 1))
+        if (shard->state[p] == PARTITION_HOME) memory_changed(shard, shard->node->partitions[p]);
+    if (ctx->partition || bitmap_is_empty(&named)) memory_changed(shard, ctx->partition);
+    may_evict(shard);
 }
 
 void memory_turn(struct shard *shard)
 {
     shard->others_woken = shard->evicts_more = false;
     if (LIKELY(!shard->config.maxmemory_bytes)) {
-        tell_spent(shard, false); /* writes are not noted now */
+        may_evict(shard); /* writes are not noted now */
         return;
     }
     if (excess(shard) <= 0) {
-        tell_spent(shard, false);
+        may_evict(shard);
         return;
     }
     memory_make_room(shard);
-    shard->evicts_more =
-        !shard->told_spent && excess(shard) > 0 && shard->config.maxmemory_policy != CONFIG_POLICY_NOEVICTION;
+    shard->evicts_more = !evicts_nothing(shard) && excess(shard) > 0 &&
+                         shard->config.maxmemory_policy != CONFIG_POLICY_NOEVICTION;
 }
 
 /* ---- expiry ---- */
 
-void memory_expire(struct shard *shard, int64_t until_us)
+void memory_expire(struct shard *shard, int64_t slice_us)
 {
     if (!MUTANT(expiry_never_done)) shard->more_to_expire = false;
     if (shard->active_expire_off || shard->pause_until_us || shard->env.now_ms < shard->env.next_expiry_ms)
         return;
     int64_t next = INT64_MAX;
     bool out_of_time = false;
-    int64_t start_us = 0, at_us;
+    int64_t start_us = 0;
     for (int i = 0; i < PARTITION_COUNT; i++) {
         uint16_t p = (uint16_t)((shard->expire_cursor + (unsigned)i) % PARTITION_COUNT);
         if (shard->state[p] != PARTITION_HOME) continue;
         if (!out_of_time && shard->expiry_ms[p] <= shard->env.now_ms) {
             struct partition *partition = shard->node->partitions[p];
             bool more = true;
-            while (more && !(out_of_time = (at_us = io_monotonic_us(shard->io)) >= until_us)) {
-                if (!start_us) start_us = at_us;
-                more = partition_expire(partition, 64);
-            }
+            if (!start_us) start_us = io_monotonic_us(shard->io);
+            /* Some at least in every turn, however long it has been: a busy shard expires, too. */
+            do {
+                if (!MUTANT(expiry_starves) || start_us < shard->now_monotonic_us + slice_us)
+                    more = partition_expire(partition, EXPIRE_STEPS);
+                out_of_time = io_monotonic_us(shard->io) >= start_us + slice_us;
+            } while (more && !out_of_time);
             shard->expiry_ms[p] = partition_next_expiry_ms(partition);
             if (out_of_time) {
                 MARK("memory.expiry_cut");

@@ -58,6 +58,7 @@ struct budget {
     _Alignas(64) _Atomic int64_t used_bytes; /* leased by all shards */
     _Atomic int freeing;                     /* shards that have large values or clients to free */
     _Atomic int evicting;                    /* shards that may have something to evict */
+    _Atomic bool evicts_nothing[SHARDS_MAX]; /* shards that need not be woken for it */
     _Atomic int64_t peak_bytes; /* the most that was seen, about every 100 ms and by every INFO */
 };
 

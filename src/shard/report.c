@@ -56,7 +56,7 @@ static void count_partitions(const struct shard *shard, const struct question *q
             out->pending_objects += partition->pending_objects;
         }
         for (int db = 0; db < shard->config.databases; db++) {
-            const struct keys_when_lent *lent = &shard->keys_when_lent[db][p];
+            const struct keys_when_lent *lent = &shard->keys_when_lent[p * shard->config.databases + db];
             struct report_database *to = &databases[db];
             uint64_t keys = live ? partition_keys(partition, (uint8_t)db) : lent->keys;
             to->keys += keys;

@@ -18,7 +18,7 @@
 static int64_t fixed_bytes(const struct shard *shard)
 {
     return (int64_t)(sizeof *shard + COMMAND_COUNT_MAX * sizeof *shard->command_stats +
-                     (size_t)shard->config.databases * sizeof *shard->keys_when_lent);
+                     (size_t)shard->config.databases * PARTITION_COUNT * sizeof *shard->keys_when_lent);
 }
 
 struct shard *shard_create(struct node *node, uint16_t index, struct io *io, const struct config *config)
@@ -26,7 +26,8 @@ struct shard *shard_create(struct node *node, uint16_t index, struct io *io, con
     struct shard *shard = calloc(1, sizeof *shard);
     if (!shard) return NULL;
     shard->command_stats = command_stats_create();
-    shard->keys_when_lent = calloc((size_t)config->databases, sizeof *shard->keys_when_lent);
+    shard->keys_when_lent =
+        calloc((size_t)config->databases * PARTITION_COUNT, sizeof *shard->keys_when_lent);
     if (!shard->command_stats || !shard->keys_when_lent) {
         command_stats_destroy(shard->command_stats);
         free(shard->keys_when_lent);
@@ -329,7 +330,7 @@ bool shard_get_up(struct shard *shard, int64_t until_us)
     if (UNLIKELY(shard->monitor_shards | shard->fed_by | shard->monitor_count)) monitor_step(shard);
     clients_flush_output(shard);
     memory_turn(shard);
-    memory_expire(shard, shard->now_monotonic_us + SLICE_US);
+    memory_expire(shard, SLICE_US);
     memory_free(shard, SLICE_US);
     cron(shard);
     meter_turn_end(shard);
