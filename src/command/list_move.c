@@ -50,7 +50,8 @@ static int transfer(struct command_context *ctx, struct entry *source, struct en
     struct slice element = list_get(&source->value, end_index(source, from));
     if (mutate_list_push(target, to, &element, 1) != VALUE_OK) return VALUE_NO_MEMORY;
     reply_bulk_slice(ctx->reply, element);
-    if (!MUTANT(lmove_stale_source)) CHECK(command_open(ctx, 1, source)); /* the push may have moved its slot */
+    if (!MUTANT(lmove_stale_source))
+        CHECK(command_open(ctx, 1, source)); /* the push may have moved its slot */
     mutate_list_remove(source, end_index(source, from), 1);
     return VALUE_OK;
 }

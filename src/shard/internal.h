@@ -400,7 +400,8 @@ void listen_end(struct shard *shard);
 void reshard_message(struct shard *shard, const struct message *message);
 void reshard_step(struct shard *shard);
 bool reshard_begin(struct shard *shard, uint16_t count);
-/* A change that was let in does not take place: a later one has set the number that there is. Shard 0 only. */
+/* A change that was let in does not take place: a later one has set the number that there is. Shard 0 only.
+ */
 void reshard_overruled(struct shard *shard);
 /* Once per turn: tells shard 0 when nothing of this shard is under way any more. */
 void reshard_quiet_check(struct shard *shard);

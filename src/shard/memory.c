@@ -15,13 +15,13 @@
 
 #include "base/mark.h"
 #include "base/mutant.h"
-#define EVICT_TRIES 512   /* keys in one go; more next turn */
-#define SLACK_PART  100   /* 1/100 of maxmemory */
-#define FREE_WORK   64    /* allocations that are freed in place of evicting a key */
-#define FREE_LOOK   512   /* ... between two looks at the clock */
-#define FREE_TURN   16384 /* ... in a turn at most, however little time they seem to take */
-#define EXPIRE_STEPS 128 /* of a wheel, between two looks at the clock */
-#define DECAY_TICKS 10    /* cron ticks in which every slab gets its slab_decay */
+#define EVICT_TRIES  512   /* keys in one go; more next turn */
+#define SLACK_PART   100   /* 1/100 of maxmemory */
+#define FREE_WORK    64    /* allocations that are freed in place of evicting a key */
+#define FREE_LOOK    512   /* ... between two looks at the clock */
+#define FREE_TURN    16384 /* ... in a turn at most, however little time they seem to take */
+#define EXPIRE_STEPS 128   /* of a wheel, between two looks at the clock */
+#define DECAY_TICKS  10    /* cron ticks in which every slab gets its slab_decay */
 
 static uint64_t sum_partitions(struct shard *shard)
 {
@@ -268,8 +268,9 @@ void memory_expire(struct shard *shard, int64_t slice_us)
     int64_t next = INT64_MAX;
     bool out_of_time = false;
     int64_t start_us = 0;
+    uint32_t first = shard->expire_cursor; /* it moves */
     for (int i = 0; i < PARTITION_COUNT; i++) {
-        uint16_t p = (uint16_t)((shard->expire_cursor + (unsigned)i) % PARTITION_COUNT);
+        uint16_t p = (uint16_t)((first + (unsigned)i) % PARTITION_COUNT);
         if (shard->state[p] != PARTITION_HOME) continue;
         if (!out_of_time && shard->expiry_ms[p] <= shard->env.now_ms) {
             struct partition *partition = shard->node->partitions[p];
