@@ -70,6 +70,9 @@ $(OUT)/weft-maelstrom: $(OUT)/src/maelstrom/main.o $(LIB)
 $(OUT)/history-check: $(patsubst %.c,$(OUT)/%.o,sim/history_main.c sim/elle.c $(wildcard sim/linear*.c)) $(LIB)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -ljansson $(LDLIBS)
 $(OUT)/test/unit/maelstrom_%: LDLIBS += -ljansson
+# Of test/unit/starve.h.
+STARVED := malloc calloc realloc io_wait io_attach io_send io_send_lazy io_close io_wake
+$(OUT)/test/unit/script_test: LDLIBS += $(STARVED:%=-Wl,--wrap=%)
 # Judges tapes of executed commands by the simulator's model of Redis.
 $(OUT)/model-check: $(patsubst %.c,$(OUT)/%.o,test/sim/model_check.c sim/value.c sim/tape.c $(wildcard sim/model*.c)) $(LIB)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)

@@ -21,9 +21,9 @@ import resp  # noqa: E402
 import server as servers  # noqa: E402
 
 SCRIPTS = os.path.join(servers.ROOT, 'test', 'scripts')
-SAID = re.compile(r'(\d*|!|sweep)> (.*)')
+SAID = re.compile(r'(\d*|!|sweep|starve)> (.*)')
 HEARD = re.compile(r'(\d*)< (.*)')
-DIRECTIVE = re.compile(r'(\d*|!|sweep)> |\d*< |wait |close |options |config |restart|unix |logged |look ')
+DIRECTIVE = re.compile(r'(\d*|!|sweep|starve)> |\d*< |wait |close |options |config |restart|unix |logged |look ')
 WORD = re.compile(r'"((?:[^"\\]|\\.)*)"(?=\s|$)|\'((?:[^\'\\]|\\.)*)\'(?=\s|$)|([^\s"\']\S*)')
 ESCAPES = {b'n': b'\n', b'r': b'\r', b't': b'\t', b'b': b'\b', b'a': b'\a'}
 QUIET_S = 0.05

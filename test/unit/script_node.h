@@ -25,6 +25,7 @@
 #include "io/world.h"
 #include "server/start.h"
 #include "shard/shard.h"
+#include "starve.h"
 
 #define SCRIPT_CLIENTS  30
 #define SCRIPT_HEAR_US  5000000 /* for a reply */
@@ -165,8 +166,11 @@ static bool script_node_turn(struct script_node *sn, int64_t until_us)
             continue;
         }
         if (!io_sim_ready(shard_io(shard))) continue;
+        starve.in_turn = true;
         sn->running[i] = shard_get_up(shard, 0);
-        if (sn->running[i]) io_sim_sleep(shard_io(shard), shard_lie_down(shard, 100000));
+        int64_t deadline_us = sn->running[i] ? shard_lie_down(shard, 100000) : 0;
+        starve.in_turn = false;
+        if (sn->running[i]) io_sim_sleep(shard_io(shard), deadline_us);
         sn->free_at_us[i] = now_us + io_sim_turn_cost(shard_io(shard));
         anybody = true;
     }

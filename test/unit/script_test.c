@@ -19,8 +19,10 @@
  *     unix 3 ./socket                 client 3 comes through a Unix socket
  *     logged words                    of a line of the log
  *     look 1000                       microseconds that each look at the clock costs: not with real clocks
- *     sweep> LPUSH a b                first with every single allocation failing: then it is refused with an
- * -OOM 1                               and DEBUG DIGEST stays as it was
+ *     sweep> LPUSH a b                first with every single allocation of the store failing: it is refused
+ *     1                               (-OOM) and DEBUG DIGEST stays as it was
+ *     starve> SORT a                  first with every single malloc() failing: it is refused and changes
+ *     []                              nothing, or the connection ends
  *
  * A line that begins with blanks goes on with the line before.
  *
@@ -29,7 +31,6 @@
 #include "script_node.h"
 
 #include <glob.h>
-#include <limits.h>
 
 #include "base/check.h"
 #include "base/glob.h"
@@ -194,6 +195,33 @@ static void sweep(struct player *p, const char *line, const char *wanted)
     free(before);
 }
 
+/* With the n-th malloc() of the node failing for n = 1, 2, …, until none does any more. A connection may end;
+ * one that does not is answered right, or refused with nothing changed. */
+static void starve_all(struct player *p, const char *line, const char *wanted)
+{
+    uint64_t failed = 1;
+    int n = 1;
+    for (; failed && n < SWEEP_MAX; n++) {
+        char *before = digest(p);
+        starve.failed = 0;
+        starve.after = (uint64_t)n;
+        say(p, line, false);
+        char *got = script_node_hear(&p->node, p->client, SCRIPT_HEAR_US, NULL);
+        starve.after = 0;
+        failed = starve.failed;
+        bool closed = strcmp(got, "closed") == 0;
+        bool refused = got[0] == '-' && !fits(got, wanted);
+        if (closed) script_node_close(&p->node, p->client);
+        if ((closed || refused) ? !failed : !fits(got, wanted)) complain(p, wanted, got);
+        char *after = digest(p);
+        if (refused && strcmp(before, after) != 0) complain(p, "refused, but something has changed", line);
+        free(after);
+        free(before);
+        free(got);
+    }
+    if (n == 2 || n == SWEEP_MAX) complain(p, "a malloc() can fail", line);
+}
+
 /* ---- lines ---- */
 
 static bool begins(const char *line, const char *word)
@@ -213,8 +241,8 @@ static bool is_said(const char *line, int *client, char *kind)
 
 static bool is_directive(const char *line)
 {
-    static const char *const words[] = {"sweep> ", "!> ",     "wait ", "close ",  "options ",
-                                        "config ", "restart", "unix ", "logged ", "look "};
+    static const char *const words[] = {"sweep> ", "starve> ", "!> ",   "wait ",   "close ", "options ",
+                                        "config ", "restart",  "unix ", "logged ", "look "};
     int client;
     char kind;
     for (size_t i = 0; i < ARRAY_LEN(words); i++)
@@ -289,6 +317,11 @@ static void play_line(struct player *p)
         p->at++;
         if (!reply) complain(p, "a reply", line);
         sweep(p, line + 7, reply);
+    } else if (begins(line, "starve> ")) {
+        p->client = 1;
+        p->at++;
+        if (!reply) complain(p, "a reply", line);
+        starve_all(p, line + 8, reply);
     } else if (begins(line, "!> ") || (is_said(line, &client, &kind) && kind == '>')) {
         bool raw = line[0] == '!';
         p->client = raw ? 1 : client;
