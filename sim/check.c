@@ -64,6 +64,26 @@ void check_audit_begin(struct run *run)
     }
 }
 
+/* Every key that the model holds goes, one by one. */
+void check_removal_begin(struct run *run)
+{
+    for (int p = 0; p < run->plan.nodes; p++) {
+        struct process *process = &run->processes[p];
+        struct client *client = operator_of(run, process);
+        int64_t now_ms = io_sim_realtime_us(process->world) / 1000;
+        for (int db = 0; db < 16; db++) {
+            char number[8];
+            size_t cursor = 0;
+            struct model_key key;
+            if (model_key_count(process->model, db, now_ms) == 0) continue;
+            snprintf(number, sizeof number, "%d", db);
+            client_send(client, (struct slice[]){SLICE("SELECT"), {number, strlen(number)}}, 2);
+            while (model_next_key(process->model, db, now_ms, &cursor, &key))
+                client_send(client, (struct slice[]){cursor % 2 ? SLICE("DEL") : SLICE("UNLINK"), key.key}, 2);
+        }
+    }
+}
+
 /* ---- the prelude ---- */
 
 /* Deadlines of every magnitude that outlives the run. */

@@ -386,10 +386,16 @@ static void empty(struct run *run)
         process_check_counts(&run->processes[i]);
         process_check_config(&run->processes[i]);
     }
-    if (goes_on(run)) tell_all(run, "FLUSHALL");
+    const char *how = run->plan.seed % 3 ? "the last key was deleted" : "FLUSHALL";
+    if (goes_on(run) && run->plan.seed % 3) {
+        check_removal_begin(run);
+        settle(run, "when all keys were deleted");
+    } else if (goes_on(run)) {
+        tell_all(run, "FLUSHALL");
+    }
     int64_t end = run_now_us(run) + IDLE_US;
     while (goes_on(run) && run_now_us(run) < end) schedule_step(run, end);
-    for (int i = 0; i < run->plan.nodes && goes_on(run); i++) process_check_empty(&run->processes[i]);
+    for (int i = 0; i < run->plan.nodes && goes_on(run); i++) process_check_empty(&run->processes[i], how);
 }
 
 static void stop(struct run *run)

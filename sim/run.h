@@ -109,7 +109,7 @@ void process_check_memory(struct process *process);
 void process_check_counted(struct process *process, int shard); /* ... of one shard, which has just added up */
 void process_check_counts(struct process *process); /* nothing dead is left, and the counts are right */
 void process_check_config(struct process *process); /* all shards have the same one */
-void process_check_empty(struct process *process);  /* after FLUSHALL: nothing is accounted any more */
+void process_check_empty(struct process *process, const char *after); /* nothing is accounted any more */
 int process_shards(const struct process *process);
 bool process_reshards(const struct process *process); /* its number of shards is changing */
 bool process_may_refuse(const struct process *process, int64_t since_us);
@@ -359,6 +359,7 @@ void run_simulation(const struct run_options *options, struct run_result *result
 /* ---- check.c: what is looked at from outside the clients ---- */
 void check_audit_begin(struct run *run); /* clients ask for everything that the models hold */
 void check_histories(struct run *run);   /* at the end: linearizability and cycles */
+void check_removal_begin(struct run *run);
 void check_prelude_begin(struct run *run); /* a few keys with far deadlines */
 void check_drill_begin(struct run *run); /* many keys and fields get deadlines that soon come */
 void check_overdue(struct process *process); /* nothing that is dead stays for long */

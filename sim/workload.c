@@ -236,6 +236,16 @@ static void put_numbers(struct draw *d, int most)
     for (int i = 0; i < count; i++) put_number(d, "", first + i);
 }
 
+/* Elements are small up to 64 bytes. */
+static bool put_edge(struct draw *d)
+{
+    char text[66];
+    if (!chance(d, 2)) return false;
+    memset(text, 'e', sizeof text);
+    put(d, text, 63 + below(d, 3));
+    return true;
+}
+
 static void put_variable(struct draw *d, char what)
 {
     static const char *const patterns[] = {"*", "s*", "?1", "*1*", "[sh]*", "field-1*", "nothing"};
@@ -248,8 +258,11 @@ static void put_variable(struct draw *d, char what)
     case 'U': put_number(d, "", below(d, chance(d, 50) ? 20 : 500)); break;
     case 'o': put_number(d, "", below(d, chance(d, 10) ? 40000 : 200)); break;
     case 'O': put_number(d, "", below(d, chance(d, 20) ? 6000 : chance(d, 30) ? 1500 : 20)); break;
-    case 'f': put_number(d, "field-", below(d, chance(d, 20) ? 200 : 12)); break;
+    case 'f':
+        if (put_edge(d)) break;
+        put_number(d, "field-", below(d, chance(d, 20) ? 200 : 12)); break;
     case 'm': {
+        if (put_edge(d)) break;
         const char *format = chance(d, 40) ? "%d" : "member-%d";
         put_f(d, format, (int)below(d, chance(d, 20) ? 400 : 15));
         break;
@@ -258,6 +271,14 @@ static void put_variable(struct draw *d, char what)
     case 'r': put_double(d); break;
     case 'F': put_double(d); break;
     case 'R': put_text(d, bounds[below(d, ARRAY_LEN(bounds))]); break;
+    case 'L': {
+        static const char *const edges[] = {"-", "+", "-", "+", "[member-1", "(member-3", "[", "(", "-x", "+1", "m", ""};
+        if (chance(d, 60))
+            put_text(d, edges[below(d, ARRAY_LEN(edges))]);
+        else
+            put_number(d, chance(d, 50) ? "[" : "(", below(d, 400));
+        break;
+    }
     case 'a': put_number(d, "", d->workload->far_deadlines ? 5000000 : 1 + (int)below(d, 60)); break;
     case 'Z': {
         char large[12000];
@@ -381,6 +402,29 @@ static bool only_reads(const char *text)
     return false;
 }
 
+/* As a hasty programmer writes it: a word is missing, or one too many, or another one. */
+static void mangle(struct draw *d)
+{
+    static const char *const words[] = {"", "x", "-1", "0", "1.5", "nan", "9223372036854775808", "WITHSCORES",
+                                        "COUNT", "NX", "LIMIT", "FIELDS", "*", "STORE", "GET"};
+    struct unit_command *command = d->command;
+    const char *word = words[below(d, ARRAY_LEN(words))];
+    uint64_t kind = below(d, 3);
+    if (command->argc < 2) return;
+    if (kind == 0) {
+        d->unit->args_count--;
+        command->argc--;
+    } else if (kind == 1) {
+        put_text(d, word);
+    } else { /* its bytes stand behind the others */
+        struct slice *arg = &command->argv[1 + below(d, (uint64_t)command->argc - 1)];
+        put_text(d, word);
+        if (d->unit->args_count == UNIT_ARGS_MAX) return;
+        *arg = d->unit->args[--d->unit->args_count];
+        command->argc--;
+    }
+}
+
 static void draw_command(struct draw *d, uint32_t families)
 {
     int total = 0;
@@ -392,13 +436,17 @@ static void draw_command(struct draw *d, uint32_t families)
     }
     int tries = d->workload->has_readers && d->client % 3 == 0 ? 8 : 1;
     const char *text = NULL;
+    enum workload_family family = 0;
     while (tries-- > 0 && (!text || !only_reads(text))) {
         int at = (int)below(d, (uint64_t)total), i = -1;
         while (at >= 0)
             if (workload_templates[++i].family & families) at -= workload_templates[i].weight;
         text = workload_templates[i].text;
+        family = workload_templates[i].family;
     }
     expand(d, text, text + strlen(text));
+    /* Not where a deadline must be far. */
+    if (family < FAMILY_SERVER && !d->workload->far_deadlines && chance(d, 2)) mangle(d);
 }
 
 /* ---- units for the history checkers ---- */

@@ -104,7 +104,6 @@ struct session {
     uint8_t db;
     bool in_multi;
     uint8_t resp;
-    uint16_t wait_partition;
     uint16_t inflight_shard; /* target of all requests in flight, or SESSION_SHARDS_MIXED */
     bool inflight_write;
     uint32_t inflight;       /* requests on other shards, not answered yet */

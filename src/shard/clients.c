@@ -232,7 +232,7 @@ static void uncount_memory(struct shard *shard, uint64_t bytes)
 /* Nobody waits for its memory any longer: what keeps it may itself wait for memory, on another shard. */
 static void forget_large(struct shard *shard, struct session *s)
 {
-    if (!(s->flags & SESSION_CLOSING_LARGE)) return;
+    if (!(s->flags & SESSION_CLOSING_LARGE) || MUTANT(closing_large_leaks)) return;
     s->flags &= ~(uint32_t)SESSION_CLOSING_LARGE;
     shard->closing_large--;
 }

@@ -297,7 +297,6 @@ static enum verdict run_on_partition(struct shard *shard, struct session *sessio
     }
     if (UNLIKELY(shard->state[partition] != PARTITION_HOME)) {
         MARK("dispatch.partition_lent");
-        session->wait_partition = partition;
         return wait_for(session, &shard->partition_waiters, SESSION_WAITS_PARTITION);
     }
     dispatch_context(shard, session, command, argv, (int)request->argc);

@@ -459,7 +459,8 @@ void table_destroy(struct table *table, struct slab *slab)
         i += table_segment_span(table, segment);
         segment_free(table, slab, segment);
     }
-    if (table->depth > 0) slab_free(slab, table->directory, DIRECTORY_LEN << table->depth);
+    if (table->depth > 0 && !MUTANT(directory_leaks))
+        slab_free(slab, table->directory, DIRECTORY_LEN << table->depth);
     DCHECK(table->buckets == 0);
     table_init(table);
 }
