@@ -620,8 +620,9 @@ void link_answered(struct run *run, struct link *link, const struct value *value
           op->answered_us - op->sent_us, bytes, len);
     if (op->kind == OP_HOSTILE) return;
     int64_t since_us = op->sent_us > run->hindered_until_us ? op->sent_us : run->hindered_until_us;
-    /* An operator's changes of the number of shards wait for each other: run.c sees that each ends. */
-    bool queues = run->clients[link->client].is_operator && run->plan.process_rate[FAULT_RESHARD];
+    /* An operator's changes of the number of shards wait for each other, as the thousands of commands of audit and removal
+     * do: run.c sees that each ends. */
+    bool queues = run->clients[link->client].is_operator && (run->healing || run->plan.process_rate[FAULT_RESHARD]);
     if (run->prompt_us && !queues && op->answered_us - since_us > run->prompt_us) {
         char sentence[200];
         snprintf(sentence, sizeof sentence,
