@@ -270,7 +270,8 @@ void memory_expire(struct shard *shard, int64_t slice_us)
     int64_t start_us = 0;
     uint32_t first = shard->expire_cursor; /* it moves */
     for (int i = 0; i < PARTITION_COUNT; i++) {
-        uint16_t p = (uint16_t)((first + (unsigned)i) % PARTITION_COUNT);
+        unsigned from = MUTANT(expire_cursor_moves) ? shard->expire_cursor : first;
+        uint16_t p = (uint16_t)((from + (unsigned)i) % PARTITION_COUNT);
         if (shard->state[p] != PARTITION_HOME) continue;
         if (!out_of_time && shard->expiry_ms[p] <= shard->env.now_ms) {
             struct partition *partition = shard->node->partitions[p];
