@@ -200,7 +200,7 @@ void check_overdue(struct process *process)
     struct model_overdue most;
     char key[120], field[120] = "";
     int64_t now_ms = io_sim_realtime_us(process->world) / 1000;
-    model_most_overdue(process->model, now_ms, &most);
+    model_most_overdue(process->model, process->reloaded_ms, now_ms, &most);
     if (!most.found) return;
     int64_t since_ms = most.deadline_ms > process->quiet_since_ms ? most.deadline_ms : process->quiet_since_ms;
     if (now_ms - since_ms <= LATE_MS + process->run->plan.look_cost_us) return; /* a slice is a few looks */

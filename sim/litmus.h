@@ -17,7 +17,7 @@
 
 #define LITMUS_PLAYERS   4
 #define LITMUS_ROUND     1     /* instances that are played in a round */
-#define LITMUS_ROUND_US  20000 /* from one round to the next */
+#define LITMUS_ROUND_US  60000 /* from one round to the next */
 #define LITMUS_TESTS_MAX 32
 
 struct litmus_test {

@@ -518,15 +518,15 @@ bool model_next_field(const struct model *model, int db, struct slice key, int64
 }
 
 /* Takes a deadline that is over if it is the earliest so far. */
-static bool is_more_overdue(struct model_overdue *most, int64_t deadline_ms, int64_t now_ms)
+static bool is_more_overdue(struct model_overdue *most, int64_t deadline_ms, int64_t since_ms, int64_t now_ms)
 {
-    if (!deadline_is_over(deadline_ms, now_ms) || (most->found && most->deadline_ms <= deadline_ms)) return false;
+    if (!deadline_is_over(deadline_ms, now_ms) || deadline_ms < since_ms || (most->found && most->deadline_ms <= deadline_ms)) return false;
     most->found = true;
     most->deadline_ms = deadline_ms;
     return true;
 }
 
-void model_most_overdue(const struct model *model, int64_t now_ms, struct model_overdue *most)
+void model_most_overdue(const struct model *model, int64_t since_ms, int64_t now_ms, struct model_overdue *most)
 {
     *most = (struct model_overdue){0};
     for (int d = 0; d < MODEL_DATABASES; d++)
@@ -534,7 +534,7 @@ void model_most_overdue(const struct model *model, int64_t now_ms, struct model_
             const struct model_slot *slot = model->dbs[d].slots[i];
             if (slot->object == NULL && !slot->ghost) continue;
             int64_t deadline_ms = slot->object == NULL ? slot->ghost_deadline_ms : slot->born_dead ? -1 : slot->deadline_ms;
-            if (is_more_overdue(most, deadline_ms, now_ms)) {
+            if (is_more_overdue(most, deadline_ms, since_ms, now_ms)) {
                 most->db = d;
                 most->key = slot->key;
                 most->is_field = false;
@@ -542,7 +542,7 @@ void model_most_overdue(const struct model *model, int64_t now_ms, struct model_
             if (!model->fields_expire || slot->object == NULL || slot->object->type != MODEL_HASH) continue;
             const struct model_hash *hash = as_hash(slot->object);
             for (size_t f = 0; f < hash->count; f++)
-                if (is_more_overdue(most, hash->fields[f].deadline_ms, now_ms)) {
+                if (is_more_overdue(most, hash->fields[f].deadline_ms, since_ms, now_ms)) {
                     most->db = d;
                     most->key = slot->key;
                     most->is_field = true;

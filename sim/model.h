@@ -111,7 +111,8 @@ struct model_overdue {
     struct slice key, field;
     int64_t deadline_ms;
 };
-void model_most_overdue(const struct model *model, int64_t now_ms, struct model_overdue *most);
+/* Of what died at since_ms or later. */
+void model_most_overdue(const struct model *model, int64_t since_ms, int64_t now_ms, struct model_overdue *most);
 
 size_t model_key_count(const struct model *model, int db, int64_t now_ms);
 

@@ -329,10 +329,13 @@ static void heal(struct run *run)
     settle(run, "after healing");
     if (goes_on(run)) tell_all(run, "CONFIG SET maxmemory 0");
     if (goes_on(run)) tell_all(run, "DEBUG SET-ACTIVE-EXPIRE 1");
-    if (goes_on(run) && run->plan.seed % 4 == 0)
-        tell_all(run, "DEBUG RELOAD"); /* the audit sees no difference */
-    for (int i = 0; i < run->plan.nodes; i++)
-        run->processes[i].quiet_since_ms = io_sim_realtime_us(run->processes[i].world) / 1000;
+    bool reloads = goes_on(run) && run->plan.seed % 4 == 0;
+    if (reloads) tell_all(run, "DEBUG RELOAD"); /* the audit sees no difference */
+    for (int i = 0; i < run->plan.nodes; i++) {
+        struct process *process = &run->processes[i];
+        process->quiet_since_ms = io_sim_realtime_us(process->world) / 1000;
+        if (reloads) process->reloaded_ms = process->quiet_since_ms;
+    }
 }
 
 /* Lets time pass. Nothing hinders a node: what dies has to go. */

@@ -85,6 +85,7 @@ struct process {
     struct link *links[64]; /* found lately, by session ID */
     int64_t empty_bytes;    /* accounted when nothing was in it */
     int64_t quiet_since_ms; /* wall clock: no faults since */
+    int64_t reloaded_ms;    /* ... DEBUG RELOAD has left out what was dead then; 0: never */
     int64_t memory_limit;   /* when last looked at */
     uint64_t limit_tick, room_tick; /* since when that; when was used less */
     int next_shards;        /* at the next start */
