@@ -122,7 +122,7 @@ static void look_at_session(struct process *process, const struct session *s)
     struct limit_session *known = &process->limits.sessions[s->id % LIMIT_SESSIONS];
     if (known->id != s->id || known->shard != shard->index)
         *known = (struct limit_session){.id = s->id, .shard = shard->index};
-    uint32_t crons = process->limits.crons[shard->index];
+    uint32_t crons = shard->crons;
     uint64_t bytes = session_output_bytes(s);
     bytes = bytes > REPLY_POOL_BYTES ? bytes - REPLY_POOL_BYTES : 0;
     bool is_true = clock_is_true(&process->run->plan);
@@ -153,10 +153,6 @@ void limits_look(struct process *process)
     for (int i = 0; i < SHARDS_MAX; i++) {
         const struct shard *shard = process->node->shards[i];
         if (!process->running[i] || !shard) continue;
-        if (shard->next_cron_us != limits->cron_us[i]) {
-            limits->cron_us[i] = shard->next_cron_us;
-            limits->crons[i]++;
-        }
         for (const struct session *s = shard->sessions; s; s = s->all_next) {
             all++;
             if (s->flags & (SESSION_CLOSING | SESSION_CLOSED)) continue;

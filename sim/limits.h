@@ -40,8 +40,6 @@ struct limits {
     int64_t least[LIMITS];    /* the lowest value in this life; of output limits, the hard or the soft one */
     int64_t maxclients;       /* as last seen, */
     uint64_t maxclients_id;   /* and the last client that may have come before it was so */
-    uint32_t crons[64];
-    int64_t cron_us[64];
     struct limit_session sessions[LIMIT_SESSIONS];
     int64_t most_at[LIMIT_SECONDS];
     uint32_t most[LIMIT_SECONDS]; /* sessions seen at once in each of the last seconds */

@@ -260,7 +260,7 @@ static void draw_night(struct plan *plan)
     struct prng early;
     stream(&early, plan, "prelude");
     plan->prelude = prng_below(&early, 4) == 0;
-    if (prng_below(&prng, 4) != 0 || plan->workload.far_deadlines) return;
+    if (prng_below(&prng, 2) != 0 || plan->workload.far_deadlines) return;
     plan->night_us = NIGHT_MIN_US << prng_below(&prng, 5);
     plan->night_us += (int64_t)prng_below(&prng, (uint64_t)plan->night_us);
     plan->workload.night_ms = plan->night_us / 1000;

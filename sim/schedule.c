@@ -107,7 +107,7 @@ static int choose(struct run *run, const struct candidate *c, int count)
 static void lie_down(struct process *process, int s)
 {
     struct shard *shard = process->node->shards[s];
-    int64_t until_us = shard_lie_down(shard, 100000);
+    int64_t until_us = shard_lie_down(shard, 1000000);
     /* Its clock is ahead by what looking at it has cost. */
     io_sim_sleep(shard_io(shard), until_us <= shard->now_monotonic_us ? run_now_us(process->run) : until_us);
     process->lying[s] = true;
@@ -127,11 +127,11 @@ static void turn(struct run *run, const struct candidate *who)
     run->result.turns++;
     process->turns[who->shard]++;
     io_sim_trace_note(run->world, (uint64_t)process->index << 32 | (uint64_t)who->shard);
-    int64_t cron_us = shard->next_cron_us;
+    uint32_t crons = shard->crons;
     bool goes_on = shard_get_up(shard, INT64_MAX);
     process_look_at_memory(process);
     if (goes_on) {
-        if (shard->next_cron_us != cron_us) process_check_counted(process, who->shard);
+        if (shard->crons != crons) process_check_counted(process, who->shard);
         lie_down(process, who->shard);
     } else {
         process->running[who->shard] = false;

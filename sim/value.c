@@ -88,16 +88,14 @@ static enum value_status invalid(struct parser *p, const char *error)
 /* The line at p->at without its CRLF; moves past it. */
 static enum value_status take_line(struct parser *p, struct slice *line)
 {
-    for (const char *c = p->at; c < p->end; c++) {
-        if (*c == '\n') return invalid(p, "a line feed without a carriage return");
-        if (*c != '\r') continue;
-        if (c + 1 == p->end) return VALUE_NEEDS_MORE;
-        if (c[1] != '\n') return invalid(p, "a carriage return inside a line");
-        *line = (struct slice){p->at, (size_t)(c - p->at)};
-        p->at = c + 2;
-        return VALUE_COMPLETE;
-    }
-    return VALUE_NEEDS_MORE;
+    const char *feed = memchr(p->at, '\n', (size_t)(p->end - p->at)), *end = feed ? feed : p->end;
+    const char *carriage = memchr(p->at, '\r', (size_t)(end - p->at));
+    if (!carriage) return feed ? invalid(p, "a line feed without a carriage return") : VALUE_NEEDS_MORE;
+    if (carriage + 1 < end) return invalid(p, "a carriage return inside a line");
+    if (!feed) return VALUE_NEEDS_MORE;
+    *line = (struct slice){p->at, (size_t)(carriage - p->at)};
+    p->at = feed + 1;
+    return VALUE_COMPLETE;
 }
 
 /* A canonical decimal integer: no sign but '-', no leading zero, no "-0". */

@@ -194,6 +194,8 @@ struct shard {
     bool others_woken;
     /* periodic work */
     int64_t next_cron_us;
+    uint32_t crons, quiet_crons; /* that ran; ... since something happened */
+    uint64_t turns_at_cron;
     int64_t expiry_ms[PARTITION_COUNT]; /* next deadline of each */
     uint32_t expire_cursor;
     bool more_to_expire;

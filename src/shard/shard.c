@@ -8,6 +8,8 @@
 #include <stdlib.h>
 
 #define CRON_US        100000
+#define CRON_IDLE_US   1000000 /* when nothing has happened for CRON_IDLE runs: all rates show 0 by then */
+#define CRON_IDLE      STATS_RATE_SAMPLES
 #define SLICE_US       200 /* of background work per turn: one command may meet it on three shards */
 #define DAY_MS         INT64_C(86400000)
 #define EXPIRE_LOOK_US 1000
@@ -234,11 +236,28 @@ static void execute(struct shard *shard)
     }
 }
 
+/* Has nothing happened but this for a while, and is nothing under way that another shard's flag ends? */
+static bool rests(struct shard *shard)
+{
+    bool quiet = shard->stats.turns - shard->turns_at_cron <= 1 && !shard->reshard_waiters && !shard->quiet &&
+                 !shard->closing_large &&
+                 !atomic_load_explicit(&shard->node->resharding, memory_order_relaxed) &&
+                 !atomic_load_explicit(&shard->node->stop, memory_order_relaxed);
+    shard->turns_at_cron = shard->stats.turns;
+    shard->quiet_crons = quiet ? shard->quiet_crons + 1 : 0;
+    return shard->quiet_crons > CRON_IDLE;
+}
+
 static void cron(struct shard *shard)
 {
     if (UNLIKELY(shard->pause_until_us != 0) && shard->pause_until_us <= shard->now_us) shard_unpause(shard);
-    if (shard->now_monotonic_us < shard->next_cron_us) return;
-    shard->next_cron_us = shard->now_monotonic_us + CRON_US;
+    if (shard->now_monotonic_us < shard->next_cron_us) {
+        int64_t soon_us = shard->now_monotonic_us + CRON_US; /* something happens: it rests no longer */
+        if (UNLIKELY(soon_us < shard->next_cron_us)) shard->next_cron_us = soon_us;
+        return;
+    }
+    shard->next_cron_us = shard->now_monotonic_us + (rests(shard) ? CRON_IDLE_US : CRON_US);
+    shard->crons++;
     if (UNLIKELY(atomic_load_explicit(&shard->node->cron_paused, memory_order_relaxed))) return;
     int64_t start_us = io_monotonic_us(shard->io);
     clients_cron(shard);
@@ -349,6 +368,6 @@ void shard_run(void *argument)
 {
     struct shard *shard = argument;
     read_time(shard);
-    while (shard_turn(shard, CRON_US)) {
+    while (shard_turn(shard, CRON_IDLE_US)) {
     }
 }
