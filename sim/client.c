@@ -205,7 +205,8 @@ bool client_say(struct client *client, const char *line)
 {
     struct slice argv[16];
     int argc = 0;
-    if (client->state != CLIENT_OPEN || client->unit_at || link_outstanding(client->link) > 50) return false;
+    if (client->state != CLIENT_OPEN || !client->conn || client->unit_at || link_outstanding(client->link) > 50)
+        return false;
     for (const char *at = line; *at && argc < (int)ARRAY_LEN(argv);) {
         size_t len = strcspn(at, " ");
         argv[argc++] = (struct slice){at, len};
