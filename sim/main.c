@@ -22,7 +22,7 @@
 
 static const char usage[] =
     "usage: weft-sim --seed S [options]\n"
-    "  --minutes M       virtual minutes of work (default 2)\n"
+    "  --minutes M       virtual minutes of work (default 2.5)\n"
     "  --commands N      commands to be answered at least (default 10000)\n"
     "  --nodes N  --shards N  --clients N (per node)\n"
     "  --only FAULT      only this fault or group of faults (network, clock, process, memory, client); may "

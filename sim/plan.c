@@ -215,7 +215,7 @@ static void draw_shape(struct plan *plan, const struct plan_options *options)
     }
     if (options->clients) plan->clients = options->clients;
     if (options->shards) plan->shards[0] = options->shards;
-    plan->duration_us = options->duration_us ? options->duration_us : 120 * SECOND_US;
+    plan->duration_us = options->duration_us ? options->duration_us : 150 * SECOND_US;
     plan->commands = options->commands ? options->commands : 10000;
     plan->relaxed = prng_below(&prng, 5) == 0;
     plan->partition_limit = 64u << 20;

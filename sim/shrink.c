@@ -136,7 +136,7 @@ int hunt_shrink(const struct hunt_options *hunt)
     s.dropped = calloc(1, HUNT_UNITS_BYTES);
     s.units = calloc(RUN_CLIENTS_MAX * RUN_UNITS_MAX, sizeof *s.units);
     CHECK(s.dropped && s.units);
-    if (!s.options.plan.duration_us) s.options.plan.duration_us = 120000000;
+    if (!s.options.plan.duration_us) s.options.plan.duration_us = 150000000;
     shrink_end(&s);
     shrink_faults(&s);
     if (s.class != ORACLES) {

@@ -158,7 +158,8 @@ class HuntTest(StandIn):
         _, report, text, log = self.hunt(names, '--seeds', '2', '--then', '--theme crowd', '--then', '--theme memory',
                                          '--then-seeds', '3', '--kept', self.path('kept'), '--ablate')
         rows = {row['name']: row for row in report['mutants']}
-        self.assertEqual([(rows[name]['killer'], rows[name]['first_failing_seed'], rows[name]['words']) for name in names],
+        told = [tuple(rows[name][field] for field in ('killer', 'first_failing_seed', 'words')) for name in names]
+        self.assertEqual(told,
                          [('ttl', 1, ''), ('wire', 2, '--theme crowd'), ('wire', 42, '--theme memory'), ('ttl', 5, ''),
                           (None, None, '')])
         self.assertEqual(report['survivors'], ['themed_none_1'])

@@ -42,8 +42,9 @@ TAIL_LINES = 6         # of a killing run's output that the JSON keeps
 ORACLE = re.compile(r'^oracle: *(\S+)', re.M)
 
 WAYS = ['--theme reshard', '--theme crowd', '--theme memory', '--theme litmus', '--theme calm',
-        '--theme reshard --workload node,connection,string,key,list', '--theme crowd --workload node,append,string,key,set',
-        '--theme reshard --only process', '--theme memory --only memory --only client']
+        '--theme reshard --workload node,connection,string,key,list',
+        '--theme crowd --workload node,append,string,key,set', '--theme reshard --only process',
+        '--theme memory --only memory --only client']
 
 Outcome = collections.namedtuple('Outcome', 'killer seconds tail status')  # killer None: every oracle held
 

@@ -56,19 +56,6 @@ void memory_decay(struct shard *shard)
     }
 }
 
-void memory_note_lent(struct shard *shard, uint16_t partition)
-{
-    struct partition *p = shard->node->partitions[partition];
-    shard->partition_bytes[partition] = partition_memory(p);
-    struct keys_when_lent *lent = shard->keys_when_lent + partition * p->databases;
-    for (uint16_t db = 0; db < p->databases; db++) {
-        const struct keyspace *keyspace = partition_keyspace_at(p, p->keyspace_of_db[db]);
-        lent[db].keys = (uint32_t)table_count(&keyspace->table);
-        lent[db].expires = keyspace->expires;
-        lent[db].timed_hashes = keyspace->timed_hashes;
-    }
-}
-
 static int64_t excess(const struct shard *shard)
 {
     int64_t total = atomic_load_explicit(&shard->node->budget.used_bytes, memory_order_relaxed);
@@ -138,6 +125,20 @@ static void may_evict(struct shard *shard)
 {
     note_evicts_nothing(shard, false);
     tell_spent(shard, false);
+}
+
+void memory_note_lent(struct shard *shard, uint16_t partition)
+{
+    struct partition *p = shard->node->partitions[partition];
+    shard->partition_bytes[partition] = partition_memory(p);
+    if (shard->config.maxmemory_bytes) may_evict(shard); /* it may come back with something */
+    struct keys_when_lent *lent = shard->keys_when_lent + partition * p->databases;
+    for (uint16_t db = 0; db < p->databases; db++) {
+        const struct keyspace *keyspace = partition_keyspace_at(p, p->keyspace_of_db[db]);
+        lent[db].keys = (uint32_t)table_count(&keyspace->table);
+        lent[db].expires = keyspace->expires;
+        lent[db].timed_hashes = keyspace->timed_hashes;
+    }
 }
 
 void memory_leave(struct shard *shard)

@@ -152,8 +152,8 @@ def same(argv, wanted, got):
 
 
 def approximate(db, argv, loose):
-    """Is it about a stream that was once trimmed with ~? How much goes then is the server's choice; so too, from then on,
-    with what it is renamed or copied to."""
+    """Is it about a stream that was once trimmed with ~? How much goes then is the server's choice; so too, from then
+    on, with what it is renamed or copied to."""
     name = argv[0].upper()
     keys = {(db, key) for key in argv[1:]}
     if name in (b'XADD', b'XTRIM') and b'~' in argv:
