@@ -404,8 +404,9 @@ static void fault_traced(struct run *run, enum process_fault fault, const struct
                          int client, int64_t duration_us)
 {
     run->result.process_fired[fault]++;
-    if (run_now_us(run) + duration_us > run->hindered_until_us)
-        run->hindered_until_us = run_now_us(run) + duration_us;
+    int64_t backlog_us = duration_us < MINUTE_US / 60 ? 0 : MINUTE_US / 60; /* what has queued meanwhile */
+    if (run_now_us(run) + duration_us + backlog_us > run->hindered_until_us)
+        run->hindered_until_us = run_now_us(run) + duration_us + backlog_us;
     io_sim_trace_note(run->world, (uint64_t)fault);
     TRACE(run->trace, fault, run_now_us(run) - run->start_us, process_fault_kinds[fault].name,
           process ? process->index : -1, shard, client, duration_us, "");

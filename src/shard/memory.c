@@ -4,10 +4,10 @@
  * Accounting: a partition counts the bytes of its slab exactly, a session those of its buffers. A shard sums
  * its own and reports the difference to the node's budget, one atomic add; `maxmemory` is compared with the
  * budget's total, so a shard that holds everything may use everything. When the total is above the limit,
- * each shard evicts from its own partitions, at every turn. One that has not enough to evict wakes the others
- * and goes on up to 1 % above the limit; beyond that its writes wait for them. A shard that has nothing left
- * to evict says so, until it has run a write or the total is below the limit. Only when all have said so are
- * writes refused: at once without an evicting policy.
+ * each shard evicts from its own partitions, at every turn. One that has not enough to evict wakes those that
+ * may have some and goes on up to 1 % above the limit; beyond that its writes wait for them. A shard that has
+ * nothing left to evict says so, until it has run a write, lent a partition, or the total is below the limit.
+ * Only when all have said so are writes refused: at once without an evicting policy.
  *
  * Large values that lost their keys are freed in slices (store/pending.c), and count as used until then. So
  * before anything is evicted or refused that work is done as far as it is needed. */

@@ -65,6 +65,7 @@ struct shard *shard_create(struct node *node, uint16_t index, struct io *io, con
         .env = &shard->env, .config = &shard->config, .partitions = node->partitions, .shard = shard};
     node_count_memory(node, fixed_bytes(shard));
     atomic_fetch_add(&node->budget.evicting, 1);
+    atomic_store_explicit(&node->budget.evicts_nothing[index], false, memory_order_relaxed);
     return shard;
 }
 
