@@ -222,8 +222,10 @@ static bool outcome_of(struct run *run, const struct litmus_test *test, const st
     size_t at = 0;
     for (int player = 0; player < LITMUS_PLAYERS && test->programs[player]; player++) {
         const char *begin = out;
+        size_t first = at; /* who came again within the round has begun again */
         for (int left = command_count(test->programs[player]); left > 0; left--, at++) {
-            if (at == count || plays[at].op->player != player || plays[at].link->life != plays[0].link->life)
+            if (at == count || plays[at].op->player != player || plays[at].link != plays[first].link ||
+                plays[at].link->life != plays[0].link->life)
                 return false;
             const struct op *op = plays[at].op;
             if (op->kind == OP_QUEUED) continue;
